@@ -1,0 +1,128 @@
+"""What a fold is: its input records, its tables of state, its outputs.
+
+A fold is a pure, total function ``(state, record) -> (state, outputs)``: no clock, no random numbers, no I/O,
+no iteration over sets, and it never raises on any input bytes. For speed it changes its own state in place and
+takes whole batches; the engine (``streams.engine``) owns everything else: reading, checkpoints, sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Record(Protocol):
+    """One record of the partition that a fold reads; aiokafka's own record objects satisfy it uncopied."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """Broker append time, epoch milliseconds."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A plain :class:`Record`, for tests, replays and whoever has no Kafka client at hand."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One record to append, as data. Equal inputs give byte-equal outputs."""
+
+    topic: str
+    """Logical name (``fleet``, ``directives``, ``dead-letters`` …); the engine adds the configured prefix."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    partition: int | None = None
+    """Where it goes; ``None`` means ``murmur2(key) mod partitions``, as Java and aiokafka clients do."""
+
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class Table(Generic[R]):
+    """A dictionary of rows that remembers which keys changed since the last checkpoint.
+
+    Rows are ``msgspec.Struct``s that the fold changes in place; after any change it calls :meth:`touch`
+    (or :meth:`put`), or the change will not survive a restart. ``dirty`` is a dict for its insertion order:
+    checkpoints must not depend on the order of a set.
+    """
+
+    __slots__ = ("_decode", "dirty", "name", "row_type", "rows")
+
+    def __init__(self, name: str, row_type: type[R]) -> None:
+        self.name = name
+        self.row_type = row_type
+        self.rows: dict[str, R] = {}
+        self.dirty: dict[str, None] = {}
+        self._decode: Callable[[bytes], R] = msgspec.msgpack.Decoder(row_type).decode
+
+    def get(self, key: str) -> R | None:
+        return self.rows.get(key)
+
+    def put(self, key: str, row: R) -> R:
+        self.rows[key] = row
+        self.dirty[key] = None
+        return row
+
+    def touch(self, key: str) -> None:
+        self.dirty[key] = None
+
+    def delete(self, key: str) -> None:
+        if self.rows.pop(key, None) is not None:
+            self.dirty[key] = None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def encode(self, row: R) -> bytes:
+        return _encode(row)
+
+    def decode(self, data: bytes) -> R:
+        return self._decode(data)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Fold(Protocol):
+    """The state of one partition and the function that advances it.
+
+    A new instance is the empty state. The engine restores it by filling ``tables[...].rows`` and then calls
+    :meth:`restored` once, so that the fold rebuilds what it derives from its rows (heaps, indexes). Everything
+    else that must survive (log time, source positions, counters) is a row too.
+    """
+
+    @property
+    def tables(self) -> Mapping[str, Table[msgspec.Struct]]: ...
+
+    def restored(self) -> None: ...
+
+    def fold(self, records: Sequence[Record]) -> list[Output]:
+        """Advance over consecutive records of the partition and return what they cause, in order."""
+
+    def validate(self) -> None:
+        """Assert the invariants that span tables; for tests and ``doctor``, not for the hot path."""
