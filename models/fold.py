@@ -1,7 +1,7 @@
 """What a fold is: its input records, its tables of state, its outputs.
 
-A fold is a pure, total function ``(state, record) -> (state, outputs)``: no clock, no random numbers, no I/O,
-no iteration over sets, and it never raises on any input bytes. For speed it changes its own state in place and
+A fold is a pure, total function ``(state, record) -> (state, outputs)``: no clock, no chance, no I/O, no
+iteration over sets, and it never raises on any input bytes. For speed it changes its own state in place and
 takes whole batches; the engine (``streams.engine``) owns everything else: reading, checkpoints, sending.
 """
 
@@ -111,9 +111,9 @@ _encode = msgspec.msgpack.Encoder().encode
 class Fold(Protocol):
     """The state of one partition and the function that advances it.
 
-    A new instance is the empty state. The engine restores it by filling ``tables[...].rows`` and then calls
-    :meth:`restored` once, so that the fold rebuilds what it derives from its rows (heaps, indexes). Everything
-    else that must survive (log time, source positions, counters) is a row too.
+    A new instance is the empty state. The engine restores it by filling ``tables[...].rows``, then calls
+    :meth:`restored` once, so that the fold rebuilds what it derives from its rows (heaps, indexes).
+    Everything else that must survive (log time, source positions, counters) is a row too.
     """
 
     @property

@@ -1,0 +1,303 @@
+"""What agents, clients and operators may say: one class for each type of event on ``coordinator.events``.
+
+A new type is one class here and one branch in a fold. Times and durations are integer milliseconds inside and
+seconds on the wire. Fields that nobody knows are ignored here and kept in the original bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from models.codec import InvalidRecord, decode_object
+from models.fields import (
+    AckTimeout,
+    Amount,
+    Amounts,
+    Capabilities,
+    Counter,
+    Fleet,
+    Fraction,
+    HeartbeatInterval,
+    Id,
+    Json,
+    Labels,
+    Metrics,
+    RunTimeout,
+    Size,
+    Slots,
+    Text,
+    Time,
+)
+
+Status = Literal["active", "idle", "busy", "draining", "offline", "error"]
+ResponseOutcome = Literal["accepted", "rejected", "progress", "completed", "failed"]
+
+DEFAULT_FLEET = "default"
+DEFAULT_HEARTBEAT_INTERVAL = 1_000
+DEFAULT_ACK_TIMEOUT = 10_000
+DEFAULT_RUN_TIMEOUT = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Event:
+    fleet: Fleet = DEFAULT_FLEET
+    event_id: Id | None = None
+    """Identifies the event; it does not deduplicate. Defaults to its origin ``topic/partition/offset``."""
+    time: Time | None = None
+    """When it happened, for windows only. Defaults to the log time."""
+    incarnation: Counter | None = None
+    """Rises with each start of the agent; a new one starts ``seq`` at 0."""
+    seq: Counter | None = None
+    """Rises with each event of an incarnation; deduplicates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AgentEvent(_Event):
+    agent_id: Id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TaskEvent(_Event):
+    task_id: Id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRegistered(_AgentEvent):
+    type: Literal["agent_registered"] = "agent_registered"
+    capabilities: Capabilities = field(default_factory=list)
+    slots: Slots = 1
+    """How many tasks it works on at once; with 0 it is known but never given work."""
+    resources: Amounts = field(default_factory=dict)
+    zone: Id | None = None
+    labels: Labels = field(default_factory=dict)
+    version: Text | None = None
+    heartbeat_interval: HeartbeatInterval = DEFAULT_HEARTBEAT_INTERVAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDeregistered(_AgentEvent):
+    type: Literal["agent_deregistered"] = "agent_deregistered"
+    reason: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusUpdate(_AgentEvent):
+    type: Literal["status_update"] = "status_update"
+    status: Status
+    current_load: Amount | None = None
+    """The agent's own view; 1.0 is full."""
+    capabilities: Capabilities | None = None
+    slots: Slots | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricReport(_AgentEvent):
+    type: Literal["metric_report"] = "metric_report"
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceState:
+    capacity: Amount
+    used: Amount = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceReport(_AgentEvent):
+    type: Literal["resource_report"] = "resource_report"
+    resources: Annotated[dict[Id, ResourceState], Field(max_length=64)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectiveResponse(_AgentEvent):
+    type: Literal["directive_response"] = "directive_response"
+    directive_id: Annotated[str, Field(strict=True, min_length=1, max_length=128)]
+    outcome: ResponseOutcome
+    epoch: Counter | None = None
+    reason: Text | None = None
+    progress: Fraction | None = None
+    result: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """What an agent must have to hold the task; in a coalition it binds every member."""
+
+    capabilities: Capabilities = field(default_factory=list)
+    resources: Amounts = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    zone: Id | None = None
+    labels: Labels = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    role: Id
+    capabilities: Capabilities = field(default_factory=list)
+    count: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoalitionRequest:
+    """Either named roles with counts, or capabilities that the members must cover together."""
+
+    roles: Annotated[list[Role], Field(min_length=1, max_length=16)] | None = None
+    cover: Annotated[list[Id], Field(min_length=1, max_length=16)] | None = None
+    max_size: Annotated[int, Field(strict=True, ge=1, le=64)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> CoalitionRequest:
+        if (self.roles is None) == (self.cover is None):
+            raise ValueError("give either roles or cover, not both")
+        if self.roles is not None:
+            if self.max_size is not None:
+                raise ValueError("max_size belongs to cover; roles have counts")
+            if len({role.role for role in self.roles}) != len(self.roles):
+                raise ValueError("each role may be named once; use its count")
+            if sum(role.count for role in self.roles) > 64:
+                raise ValueError("a coalition has at most 64 members")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSubmitted(_TaskEvent):
+    type: Literal["task_submitted"] = "task_submitted"
+    requires: Requirements = field(default_factory=Requirements)
+    slots: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 1
+    size: Size = 1.0
+    """Expected seconds on an agent of speed 1."""
+    priority: Annotated[int, Field(strict=True, ge=0, le=9)] = 5
+    deadline: Time | None = None
+    prefer: Preference = field(default_factory=Preference)
+    max_attempts: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 3
+    ack_timeout: AckTimeout = DEFAULT_ACK_TIMEOUT
+    run_timeout: RunTimeout = DEFAULT_RUN_TIMEOUT
+    tenant: Id | None = None
+    coalition: CoalitionRequest | None = None
+    payload: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCancelled(_TaskEvent):
+    type: Literal["task_cancelled"] = "task_cancelled"
+    reason: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCordoned(_AgentEvent):
+    type: Literal["agent_cordoned"] = "agent_cordoned"
+    deadline: Time | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentUncordoned(_AgentEvent):
+    type: Literal["agent_uncordoned"] = "agent_uncordoned"
+    deadline: Time | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDrained(_AgentEvent):
+    type: Literal["agent_drained"] = "agent_drained"
+    deadline: Time | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChanged(_Event):
+    type: Literal["policy_changed"] = "policy_changed"
+    policy: dict[str, Json]
+    version: Annotated[int, Field(strict=True, ge=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTicked:
+    """Time passes. Nothing of it is read but its type and its append time."""
+
+    type: Literal["clock_ticked"] = "clock_ticked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAccepted:
+    """The fleet fold's echo of a policy change, to every events partition; others' are ignored."""
+
+    type: Literal["policy_accepted"] = "policy_accepted"
+    fleet: Fleet = DEFAULT_FLEET
+    policy: dict[str, Json]
+    version: Annotated[int, Field(strict=True, ge=1)]
+
+
+AgentEvent: TypeAlias = (
+    AgentRegistered
+    | AgentDeregistered
+    | StatusUpdate
+    | MetricReport
+    | ResourceReport
+    | DirectiveResponse
+    | AgentCordoned
+    | AgentUncordoned
+    | AgentDrained
+)
+TaskEvent: TypeAlias = TaskSubmitted | TaskCancelled
+Event: TypeAlias = AgentEvent | TaskEvent | PolicyChanged | ClockTicked | PolicyAccepted
+
+OPERATOR_TYPES = frozenset({"agent_cordoned", "agent_uncordoned", "agent_drained", "policy_changed"})
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+
+
+def subject_of(event: Event) -> str | None:
+    """The id that decides the event's partition; ``None`` for ticks and echoes, which have no place."""
+    if isinstance(event, TaskSubmitted | TaskCancelled):
+        return event.task_id
+    if isinstance(event, PolicyChanged):
+        return event.fleet
+    if isinstance(event, ClockTicked | PolicyAccepted):
+        return None
+    return event.agent_id
+
+
+def validate_event(value: dict[str, object]) -> Event:
+    """The event that a JSON object stands for.
+
+    Raises:
+        InvalidRecord: naming every field at fault; its code is ``unknown_type`` or ``schema``.
+    """
+    try:
+        return _EVENT.validate_python(value)
+    except ValidationError as error:
+        raise _explained(error, value) from None
+
+
+def decode_event(raw: bytes | None) -> Event:
+    """:func:`validate_event` of the JSON object in ``raw``."""
+    return validate_event(decode_object(raw))
+
+
+def event_schema() -> dict[str, object]:
+    """JSON Schema (2020-12) of a value on ``coordinator.events``."""
+    return _EVENT.json_schema()
+
+
+def _explained(error: ValidationError, value: dict[str, object]) -> InvalidRecord:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    first = faults[0]["type"]
+    if first == "union_tag_not_found":
+        return InvalidRecord(
+            "schema", "the field type is missing; every event needs one, such as status_update"
+        )
+    if first == "union_tag_invalid":
+        return InvalidRecord("unknown_type", f"no event has the type {str(value.get('type'))[:64]!r}")
+    lines = []
+    for fault in faults[:8]:
+        # The first part of the place is the union's tag, which the sender never wrote.
+        place = ".".join(str(part) for part in fault["loc"][1:])
+        lines.append(f"{place or 'value'}: {fault['msg']}")
+    if len(faults) > 8:
+        lines.append(f"and {len(faults) - 8} more")
+    return InvalidRecord("schema", "; ".join(lines))

@@ -1,0 +1,104 @@
+"""The types of single fields on the wire: ids, numbers, times, names; each with its bounds.
+
+Everything is strict: ``"1"`` is no number, ``true`` is no integer. Times become integer epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+import orjson
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, StringConstraints, WithJsonSchema
+
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
+FLEET_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$"
+MAX_PAYLOAD_BYTES = 64 << 10
+LAST_MILLISECOND = 253_402_300_799_999
+"""The end of the year 9999."""
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def milliseconds(value: object) -> int:
+    """Epoch milliseconds of a time on the wire: RFC 3339 text or epoch seconds.
+
+    Raises:
+        ValueError: for anything else, and for times outside the years 1970 to 9999.
+    """
+    if isinstance(value, str):
+        if not _RFC3339.fullmatch(value):
+            raise ValueError("not an RFC 3339 time such as 2026-11-22T10:00:00Z, nor epoch seconds")
+        try:
+            moment = datetime.fromisoformat(value.upper())
+        except ValueError:
+            raise ValueError("not a time that exists in the calendar") from None
+        whole = round(moment.timestamp() * 1000)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        whole = round(value * 1000)
+    else:
+        raise ValueError("not an RFC 3339 time such as 2026-11-22T10:00:00Z, nor epoch seconds")
+    if not 0 <= whole <= LAST_MILLISECOND:
+        raise ValueError("outside the years 1970 to 9999; epoch times are in seconds")
+    return whole
+
+
+def seconds(milliseconds_: int) -> float:
+    """A time or duration as it goes out: seconds with millisecond precision."""
+    return milliseconds_ / 1000
+
+
+def _bounded_json(value: object) -> object:
+    size = len(orjson.dumps(value))
+    if size > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"{size} bytes as compact JSON; at most {MAX_PAYLOAD_BYTES} are allowed")
+    return value
+
+
+def _seconds_between(low: float, high: float) -> BeforeValidator:
+    """Seconds on the wire, integer milliseconds inside."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError("not a number of seconds")
+        if not low <= value <= high:
+            raise ValueError(f"must lie between {low:g} and {high:g} seconds")
+        return round(value * 1000)
+
+    return BeforeValidator(parse)
+
+
+_TIME_SCHEMA = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "minimum": 0}]}
+
+Id = Annotated[str, Strict(), StringConstraints(pattern=ID_PATTERN)]
+"""Agent, task, event, directive and tenant ids, capabilities, names of metrics and resources."""
+Fleet = Annotated[str, Strict(), StringConstraints(pattern=FLEET_PATTERN)]
+Text = Annotated[str, Strict(), StringConstraints(max_length=1024)]
+"""Reasons and other words for people."""
+Label = Annotated[str, Strict(), StringConstraints(max_length=128)]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Amount = Annotated[float, Strict(), Field(ge=0, le=1e12, allow_inf_nan=False)]
+Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+Size = Annotated[float, Strict(), Field(gt=0, le=1e9, allow_inf_nan=False)]
+Slots = Annotated[int, Strict(), Field(ge=0, le=100_000)]
+Counter = Annotated[int, Strict(), Field(ge=0)]
+Time = Annotated[int, BeforeValidator(milliseconds), WithJsonSchema(_TIME_SCHEMA)]
+Capabilities = Annotated[list[Id], Field(max_length=256)]
+Labels = Annotated[dict[Id, Label], Field(max_length=64)]
+Amounts = Annotated[dict[Id, Amount], Field(max_length=64)]
+Metrics = Annotated[dict[Id, Number], Field(max_length=256)]
+Json = Annotated[object, AfterValidator(_bounded_json)]
+"""Any JSON value of at most 64 KiB: payloads and results."""
+
+HeartbeatInterval = Annotated[
+    int, _seconds_between(0.05, 3600), WithJsonSchema({"type": "number", "minimum": 0.05, "maximum": 3600})
+]
+AckTimeout = Annotated[
+    int, _seconds_between(0.05, 3600), WithJsonSchema({"type": "number", "minimum": 0.05, "maximum": 3600})
+]
+RunTimeout = Annotated[
+    int,
+    _seconds_between(0.05, 2_592_000),
+    WithJsonSchema({"type": "number", "minimum": 0.05, "maximum": 2_592_000}),
+]

@@ -1,0 +1,243 @@
+"""What stands in the fleet log, ``coordinator.fleet``: everything that a decision depends on, in one order.
+
+Only the coordinator writes it: the ingress folds forward facts, closed windows, liveness and clock ticks, the
+planner appends its proposals. All times are integer milliseconds inside and seconds on the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from models.codec import MAX_DEPTH, InvalidRecord, decode_object
+from models.events import (
+    AgentCordoned,
+    AgentDeregistered,
+    AgentDrained,
+    AgentRegistered,
+    AgentUncordoned,
+    DirectiveResponse,
+    MetricReport,
+    PolicyChanged,
+    ResourceReport,
+    StatusUpdate,
+    TaskCancelled,
+    TaskSubmitted,
+    validate_event,
+)
+from models.fields import Counter, Fleet, Id, Number, Time
+
+MAX_FLEET_RECORD_BYTES = 4 << 20
+
+FactEvent: TypeAlias = (
+    AgentRegistered
+    | AgentDeregistered
+    | StatusUpdate
+    | MetricReport
+    | ResourceReport
+    | DirectiveResponse
+    | TaskSubmitted
+    | TaskCancelled
+    | AgentCordoned
+    | AgentUncordoned
+    | AgentDrained
+    | PolicyChanged
+)
+
+FACT_TYPES = frozenset(
+    {
+        "agent_registered",
+        "agent_deregistered",
+        "status_update",
+        "metric_report",
+        "resource_report",
+        "directive_response",
+        "task_submitted",
+        "task_cancelled",
+        "agent_cordoned",
+        "agent_uncordoned",
+        "agent_drained",
+        "policy_changed",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """Where in ``coordinator.events`` a fleet record comes from.
+
+    ``index`` counts the records that one event, or one tick, caused. Per partition ``(offset, index)`` only
+    rises, so a fold that remembers the highest drops every repeat: exactly once in effect.
+    """
+
+    partition: Counter
+    offset: Counter
+    index: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An event that a decision may depend on, as the ingress fold forwarded it."""
+
+    source: Source
+    through: int
+    """Log time up to which the source's partition has been forwarded."""
+    event: FactEvent
+    original: dict[str, object]
+    """The event as it was sent, fields that nobody knows included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """What one window saw of one metric."""
+
+    count: Counter
+    sum: Number
+    mean: Number
+    min: Number
+    max: Number
+    last: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowClosed:
+    """A tumbling event-time window ``[start, end)`` of many agents; emitted once, never amended."""
+
+    type: Literal["window_closed"] = "window_closed"
+    source: Source
+    fleet: Fleet
+    start: Time
+    end: Time
+    agents: dict[Id, dict[str, Aggregate]]
+    late: Counter = 0
+    """Records of this fleet that came too late for their window since the last one closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Liveness:
+    source: Source
+    fleet: Fleet
+    agent_id: Id
+    silence: Counter = 0
+    """Counted silence in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSuspected(_Liveness):
+    type: Literal["agent_suspected"] = "agent_suspected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentLost(_Liveness):
+    type: Literal["agent_lost"] = "agent_lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRecovered(_Liveness):
+    type: Literal["agent_recovered"] = "agent_recovered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThroughTicked:
+    """``partition`` of the events topic has been forwarded up to ``through``; it moves fleet time."""
+
+    type: Literal["clock_ticked"] = "clock_ticked"
+    partition: Counter
+    through: Time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedDirective:
+    """One entry of a plan: give this task, at this epoch, to this agent."""
+
+    type: Literal["assign_task"] = "assign_task"
+    task_id: Id
+    agent_id: Id
+    epoch: Counter
+    """The epoch that the assignment would open: the task's last one plus 1. A stale plan cannot match."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerVersion:
+    name: str
+    version: str
+    budget: Counter
+    """Work units that the planner might spend; never milliseconds, which no replay could repeat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinationPlan:
+    """What the planner proposes; the fleet fold re-validates each entry and applies what still holds."""
+
+    type: Literal["plan_proposed"] = "plan_proposed"
+    plan_id: Id
+    fleet: Fleet
+    based_on: int
+    """Offset of the last fleet record in the snapshot that was planned on; -1 for none."""
+    directives: list[ProposedDirective] = field(default_factory=list)
+    constraints: list[str] = field(default_factory=list)
+    """Names of the constraints that were evaluated."""
+    priority: Annotated[int, Field(strict=True, ge=0, le=9)] = 0
+    """The highest priority among the tasks it places."""
+    objective: int = 0
+    bound: int | None = None
+    """A valid lower bound of the objective, where the planner knows one."""
+    planner: PlannerVersion
+    policy_version: Counter = 0
+    pending: dict[str, Counter] = field(default_factory=dict)
+    """Pending tasks at ``based_on`` per class; sums to their number."""
+
+
+FleetRecord: TypeAlias = (
+    Fact | WindowClosed | AgentSuspected | AgentLost | AgentRecovered | ThroughTicked | CoordinationPlan
+)
+
+_OwnRecord: TypeAlias = (
+    WindowClosed | AgentSuspected | AgentLost | AgentRecovered | ThroughTicked | CoordinationPlan
+)
+_OWN: TypeAdapter[_OwnRecord] = TypeAdapter(Annotated[_OwnRecord, Field(discriminator="type")])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Envelope:
+    source: Source
+    through: Time
+    event: dict[str, Any]
+
+
+_ENVELOPE: TypeAdapter[_Envelope] = TypeAdapter(_Envelope)
+
+
+def decode_fleet_record(raw: bytes | None) -> FleetRecord:
+    """The fleet record that the bytes stand for.
+
+    Raises:
+        InvalidRecord: if they stand for none. Only the coordinator writes this topic, so that is damage.
+    """
+    value = decode_object(raw, max_bytes=MAX_FLEET_RECORD_BYTES, max_depth=MAX_DEPTH + 1)
+    kind = value.get("type")
+    try:
+        if not isinstance(kind, str) or kind not in FACT_TYPES:
+            return _OWN.validate_python(value)
+        envelope = _ENVELOPE.validate_python(value)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        raise InvalidRecord("schema", f"{place or 'value'}: {fault['msg']}") from None
+    event = validate_event({"type": kind, **envelope.event})
+    return Fact(envelope.source, envelope.through, event, envelope.event)  # type: ignore[arg-type]
+
+
+def encode_fact(event_type: str, source: Source, through: int, original: bytes) -> bytes:
+    """A forwarded fact around the event's own bytes, which are JSON already and stay untouched."""
+    return b'{"type":"%b","source":{"partition":%d,"offset":%d,"index":%d},"through":%d.%03d,"event":%b}' % (
+        event_type.encode(),
+        source.partition,
+        source.offset,
+        source.index,
+        through // 1000,
+        through % 1000,
+        original,
+    )
