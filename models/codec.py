@@ -65,7 +65,7 @@ def encode(value: object) -> bytes:
 
 
 def _check(value: Any, levels: int) -> int:
-    """Check the numbers and that at most ``levels`` are nested; return how many strings (keys too) it holds."""
+    """Check numbers and that at most ``levels`` are nested; return the number of strings, keys too."""
     kind = type(value)
     if kind is str:
         return 1
