@@ -6,11 +6,13 @@ Everything is strict: ``"1"`` is no number, ``true`` is no integer. Times become
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
 import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, StringConstraints, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 FLEET_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$"
@@ -56,17 +58,28 @@ def _bounded_json(value: object) -> object:
     return value
 
 
-def _seconds_between(low: float, high: float) -> BeforeValidator:
-    """Seconds on the wire, integer milliseconds inside."""
+@dataclass(frozen=True, slots=True)
+class duration:  # noqa: N801 - used like a function, within Annotated
+    """A duration: a JSON number of seconds between ``low`` and ``high`` on the wire, whole milliseconds inside."""
 
-    def parse(value: object) -> int:
+    low: float
+    high: float
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(seconds),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: object) -> dict[str, object]:
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+    def _parse(self, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError("not a number of seconds")
-        if not low <= value <= high:
-            raise ValueError(f"must lie between {low:g} and {high:g} seconds")
+        if not self.low <= value <= self.high:
+            raise ValueError(f"must lie between {self.low:g} and {self.high:g} seconds")
         return round(value * 1000)
-
-    return BeforeValidator(parse)
 
 
 _TIME_SCHEMA = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "minimum": 0}]}
@@ -91,14 +104,6 @@ Metrics = Annotated[dict[Id, Number], Field(max_length=256)]
 Json = Annotated[object, AfterValidator(_bounded_json)]
 """Any JSON value of at most 64 KiB: payloads and results."""
 
-HeartbeatInterval = Annotated[
-    int, _seconds_between(0.05, 3600), WithJsonSchema({"type": "number", "minimum": 0.05, "maximum": 3600})
-]
-AckTimeout = Annotated[
-    int, _seconds_between(0.05, 3600), WithJsonSchema({"type": "number", "minimum": 0.05, "maximum": 3600})
-]
-RunTimeout = Annotated[
-    int,
-    _seconds_between(0.05, 2_592_000),
-    WithJsonSchema({"type": "number", "minimum": 0.05, "maximum": 2_592_000}),
-]
+HeartbeatInterval = Annotated[int, duration(0.05, 3_600)]
+AckTimeout = Annotated[int, duration(0.05, 3_600)]
+RunTimeout = Annotated[int, duration(0.05, 2_592_000)]

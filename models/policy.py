@@ -1,0 +1,181 @@
+"""What may differ from fleet to fleet: the numbers by which both folds decide, with their units and defaults.
+
+A policy reaches the folds through the log alone (``policy_changed``, echoed as ``policy_accepted``), never
+through settings, or a replay could not repeat what a fold decided. Durations are integer milliseconds inside
+and seconds on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from models.codec import InvalidRecord
+from models.fields import Counter, duration
+
+TICK_INTERVAL = 1_000
+"""Milliseconds of log time for which at most one tick counts.
+
+It belongs to the wire contract and not to a policy: ticks belong to partitions, which all fleets share, and
+every fold must agree on it, or the one would take the other's ordinary rhythm for an outage.
+"""
+
+_STRICT = ConfigDict(extra="forbid")
+"""A mistyped name in a patch must be an error; ignored, it would be a setting that silently does nothing."""
+
+_Short = Annotated[int, duration(0.001, 3_600)]
+_Long = Annotated[int, duration(0, 31_536_000)]
+_Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivenessPolicy:
+    """When silence means suspicion, and when loss. The formula stands in ``models.ingress.liveness``."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    phi: Annotated[float, Field(strict=True, ge=1, le=64, allow_inf_nan=False)] = 8.0
+    """Suspicion level at which silence counts as too long: 8 means a chance of 10^-8 that it is chance."""
+    suspect_pause: _Long = 3_000
+    """Milliseconds of silence beyond the usual that are forgiven before an agent is suspected."""
+    lost_pause: _Long = 9_000
+    """Milliseconds of silence beyond the usual that are forgiven before a suspected agent is lost."""
+    min_std: _Short = 100
+    """Milliseconds: the least spread that is assumed, so that a metronome is not lost for one hiccup."""
+    suspect_max: _Long = 10_000
+    """Milliseconds of silence after which an agent is suspected, however irregular it is."""
+    lost_max: _Long = 20_000
+    """Milliseconds of silence after which an agent is lost, however irregular it is."""
+    memory: _Count = 100
+    """Beats over which an agent's rhythm is remembered (the weight of a new one is 1 / memory)."""
+
+    # All durations but min_std hold at the default heartbeat interval of 1 s; an agent that announced a
+    # longer one gets them longer in proportion. A shorter one does not shorten them.
+
+    @model_validator(mode="after")
+    def _in_order(self) -> LivenessPolicy:
+        if self.suspect_max > self.lost_max or self.suspect_pause > self.lost_pause:
+            raise ValueError("an agent must be suspected before it is lost: suspect_* may not exceed lost_*")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowPolicy:
+    """Tumbling event-time windows of what agents report."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    size: Annotated[int, duration(0.1, 86_400)] = 10_000
+    """Milliseconds that one window spans; windows start at its multiples since 1970."""
+    max_lateness: Annotated[int, duration(0, 3_600)] = 5_000
+    """Milliseconds that an event's time may lie behind; an older one counts as exactly so old."""
+    max_skew: Annotated[int, duration(0, 3_600)] = 2_000
+    """Milliseconds that an event's time may lie ahead of log time; a later one counts as exactly so late."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How long a task waits before its next attempt: ``min(cap, base * factor^(n - 1))``, then jitter."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    base: _Long = 1_000
+    """Milliseconds before the second attempt."""
+    factor: Annotated[float, Field(strict=True, ge=1, le=100, allow_inf_nan=False)] = 2.0
+    """By how much each wait is longer than the one before."""
+    cap: _Long = 60_000
+    """Milliseconds: no wait is longer."""
+    jitter: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] = 0.5
+    """Share of the wait that is spread, from 0 (none) to 1 (all of it), by a hash of task id and epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One fleet's policy. A new one per change: ``version`` only rises."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    tick_interval: ClassVar[int] = TICK_INTERVAL
+
+    version: Counter = 0
+    """0 is the default policy, which nobody had to announce."""
+    register_unknown_agents: Annotated[bool, Field(strict=True)] = True
+    """Whether any event of an unknown agent registers it with defaults, or is rejected."""
+    liveness: LivenessPolicy = field(default_factory=LivenessPolicy)
+    windows: WindowPolicy = field(default_factory=WindowPolicy)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    deliveries: _Count = 20
+    """Rejections and ack timeouts after which a task fails: nobody wants it."""
+    reject_cooldown: _Long = 30_000
+    """Milliseconds for which an agent that rejected or ignored a task is not asked for it again."""
+    task_memory: _Long = 7 * 86_400_000
+    """Milliseconds for which the id of an ended task is remembered, so that a repeat is a duplicate."""
+    control_attempts: _Count = 3
+    """How often an unanswered control directive is sent in all."""
+    control_ack_timeout: _Short = 10_000
+    """Milliseconds in which a control directive without a task should be answered."""
+    alert_throttle: _Long = 60_000
+    """Milliseconds for which the same alert about the same subject is not repeated."""
+
+
+DEFAULT_POLICY = Policy()
+
+_POLICY: TypeAdapter[Policy] = TypeAdapter(Policy)
+
+
+def patched(policy: Policy, patch: Mapping[str, object], version: int) -> Policy:
+    """``policy`` with the fields that ``patch`` names replaced, as ``version``.
+
+    A patch is a JSON merge patch (RFC 7396) of the wire form: what it leaves out stays, ``null`` restores the
+    default. A whole policy is a patch that names everything; a ``version`` within it is not read.
+
+    Raises:
+        InvalidRecord: with code ``schema`` if a field is unknown or out of bounds; names every such field.
+    """
+    merged = _merged(policy_to_wire(policy), {k: v for k, v in patch.items() if k != "version"})
+    try:
+        return _POLICY.validate_python({**merged, "version": version})
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        places = ((".".join(str(part) for part in fault["loc"]), fault["msg"]) for fault in faults[:8])
+        lines = "; ".join(f"policy.{place}: {message}" for place, message in places)
+        raise InvalidRecord("schema", lines) from None
+
+
+def policy_to_wire(policy: Policy) -> dict[str, object]:
+    """The whole policy as JSON values, durations in seconds; :func:`patched` reads it back."""
+    wire: dict[str, object] = _POLICY.dump_python(policy, mode="json")
+    return wire
+
+
+def policy_schema() -> dict[str, object]:
+    """JSON Schema (2020-12) of a whole policy on the wire; a patch is any part of it."""
+    return _POLICY.json_schema()
+
+
+def _merged(target: dict[str, object], patch: Mapping[str, object]) -> dict[str, object]:
+    result = dict(target)
+    for name, value in patch.items():
+        old = result.get(name)
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict) and isinstance(old, dict):
+            result[name] = _merged(old, value)
+        else:
+            result[name] = value
+    return result
+
+
+__all__ = [
+    "DEFAULT_POLICY",
+    "TICK_INTERVAL",
+    "LivenessPolicy",
+    "Policy",
+    "RetryPolicy",
+    "WindowPolicy",
+    "patched",
+    "policy_schema",
+    "policy_to_wire",
+]
