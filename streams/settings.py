@@ -104,9 +104,6 @@ class Settings(BaseSettings):
     planner_budget: int = Field(
         1_000_000, ge=1, description="Work units of one planning round: feasibility checks, about."
     )
-    tick_interval: Seconds = Field(
-        1.0, description="Seconds between two ticks; silence and time-outs are counted in it."
-    )
     session_timeout: Seconds = Field(
         10.0, description="Seconds of silence after which the group gives a worker's partitions away."
     )
