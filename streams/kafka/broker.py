@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -44,7 +45,7 @@ class LocalKafka:
 
     Args:
         data_dir: Its directory; created when missing. Everything in it survives restarts.
-        port: Port on 127.0.0.1; ``None`` takes a free one, and keeps it over ``stop`` and ``start``.
+        port: Port on 127.0.0.1; ``None`` or 0 takes a free one, and keeps it over ``stop`` and ``start``.
         console: Where progress is shown; standard error by default.
 
     Use it as a context manager, or call :meth:`start` and :meth:`stop`; both can be called again.
@@ -52,8 +53,8 @@ class LocalKafka:
 
     def __init__(self, data_dir: Path, port: int | None = None, *, console: Console | None = None) -> None:
         self.directory = DataDirectory(data_dir)
-        self._port = port
-        self._port_was_chosen = port is not None
+        self._port = port or None
+        self._port_was_chosen = bool(port)
         self._console = console or Console(stderr=True)
         self._guardian: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
@@ -96,7 +97,9 @@ class LocalKafka:
             BrokerStartFailed: Anything else; the message quotes its log.
         """
         if self._guardian is not None:
-            raise RuntimeError(f"the broker on {self.directory.path} already runs")
+            if self._guardian.poll() is None:
+                raise RuntimeError(f"the broker on {self.directory.path} already runs")
+            self.stop()
         java = find_java()
         jars = ensure_jars(console=self._console)
         attempts_left = 1 if self._port_was_chosen else PORT_ATTEMPTS
@@ -147,6 +150,12 @@ class LocalKafka:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def kill(self) -> None:
+        """End the broker without any warning, as a crash would; for tests of what comes after."""
+        assert self._guardian is not None
+        os.kill(self.pid, signal.SIGKILL)
+        self._guardian.wait()
 
     def check(self) -> None:
         """Do nothing while the broker runs.

@@ -48,6 +48,8 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
 
 
 LOG4J_PROPERTIES = """\
+# Kafka's own shutdown is in the log too: its hook runs beside that of the logger, which would end first.
+shutdownHook = disable
 # To the console, which is the file kafka.log beside this one.
 rootLogger.level = INFO
 rootLogger.appenderRef.console.ref = console
