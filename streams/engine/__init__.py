@@ -39,3 +39,58 @@ Around the folds, for tickers, planners, HTTP and metrics::
 Whatever the engine cannot make right by itself stops the process with a named error (``streams.engine.errors``)
 and a non-zero exit status. Nothing waits without a deadline.
 """
+
+from __future__ import annotations
+
+import gc
+import logging
+
+import faust
+
+from streams.engine.batches import RecordBatch
+from streams.engine.engine import Engine
+from streams.engine.errors import EngineError
+from streams.engine.settings import EngineSettings
+from streams.engine.table import FoldTable
+from streams.engine.task import PartitionTask
+
+__all__ = [  # noqa: RUF022 - grouped by who needs it
+    # wiring
+    "Engine",
+    "EngineSettings",
+    "install",
+    # what agents and the shell see
+    "EngineError",
+    "FoldTable",
+    "PartitionTask",
+    "RecordBatch",
+    # the process around it
+    "quiet_libraries",
+    "tune_garbage_collector",
+]
+
+
+def install(app: faust.App, engine: Engine) -> None:
+    """Make ``app`` run on ``engine``: its transport, its table manager, a quiet log. Before any topic or table."""
+    engine.bind(app)
+
+    def _worker_init(app: faust.App, **kwargs: object) -> None:
+        quiet_libraries()
+
+    app.on_worker_init.connect(_worker_init, weak=False)
+
+
+def quiet_libraries(level: int = logging.WARNING) -> None:
+    """Faust's worker leaves the root logger at DEBUG, and building debug records nobody sees costs 8 % of CPU."""
+    for name in ("faust", "aiokafka", "mode", "asyncio"):
+        logging.getLogger(name).setLevel(level)
+
+
+def tune_garbage_collector() -> None:
+    """Call once at boot: what is loaded by then stays, and rows are no cycles. Gains 10 to 90 % of throughput.
+
+    The default thresholds look through all rows again and again, for cycles that folds do not make.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)

@@ -1,0 +1,530 @@
+"""The engine of one worker: wires tables, producer, checkpoints and restores into a Faust application.
+
+The order of events in a worker's life: :meth:`Engine.start` (connect, check topics), then for every rebalance
+:meth:`~Engine.give_up_partitions` and :meth:`~Engine.restore_partitions`, batches in between, and at the end
+:meth:`~Engine.give_up_partitions` and :meth:`~Engine.stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import faust
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from models.fold import Fold, Headers, Output, Record
+from streams.engine.aiokafka_internals import Reader, choose_reader
+from streams.engine.batches import RecordBatch
+from streams.engine.changelog_topic import check_changelog
+from streams.engine.checkpoint import Checkpointer
+from streams.engine.errors import (
+    EngineError,
+    EngineMisused,
+    Fenced,
+    OutputsNotDelivered,
+    TopicUnfit,
+)
+from streams.engine.manager import FoldTableManager
+from streams.engine.producer import EngineProducer
+from streams.engine.restore import Restorer, Source
+from streams.engine.settings import EngineSettings
+from streams.engine.store import LocalStore
+from streams.engine.table import FoldTable
+from streams.engine.task import PartitionTask
+from streams.engine.transport import QUEUED_BATCHES, BatchSchema, NullMonitor, Transport
+from streams.engine.watchdog import RUNNING, Watchdog
+from streams.errors import BrokerUnreachable
+
+log = logging.getLogger("coordinator.engine")
+
+STARTING, REBALANCING, RESTORING, STOPPING, FAILED = (
+    "starting",
+    "rebalancing",
+    "restoring",
+    "stopping",
+    "failed",
+)
+
+_CRASH = "crash"
+
+_REFETCH_EVERY = 2.0
+"""Seconds between two attempts to close the same gap."""
+
+
+class Engine:
+    """Everything that the folds of one worker share. Make one, pass it to ``install``, then add tables."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.tables: dict[str, FoldTable] = {}
+        self.reader: Reader = choose_reader()
+        self.producer = EngineProducer(
+            settings.bootstrap_servers,
+            topic_prefix=settings.topic_prefix,
+            request_timeout=settings.request_timeout,
+        )
+        self.failure: BaseException | None = None
+        """Why the process is going down, if it is."""
+        self.watchdog = Watchdog(
+            {
+                STARTING: settings.start_timeout,
+                REBALANCING: settings.rebalance_timeout,
+                RESTORING: settings.restore_timeout,
+                STOPPING: settings.stop_timeout,
+                FAILED: settings.stop_timeout,
+            },
+            final=frozenset({STOPPING, FAILED}),
+            on_overdue=self._fail_from_thread,
+            force_exit=settings.force_exit,
+        )
+        self._app: faust.App | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._checkpointers: dict[str, Checkpointer] = {}
+        self._restorers: dict[str, Restorer] = {}
+        self._checkpoint_due = asyncio.Event()
+        self._background: set[asyncio.Task[Any]] = set()
+        self._restore_job: asyncio.Task[None] | None = None
+        self._checked = False
+        self._assignments = 0
+        self._last_restore_seconds = 0.0
+        self._last_checkpoint_at: float | None = None
+
+    # -- wiring -----------------------------------------------------------------------------------------------
+
+    def faust_settings(self) -> dict[str, Any]:
+        """Keyword arguments for ``faust.App``; an application may override what it knows better."""
+        settings = self.settings
+        return {
+            "broker": [f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
+            "store": "memory://",  # fold tables bring their own
+            "datadir": settings.data_dir,
+            "table_standby_replicas": 0,
+            "topic_disable_leader": True,
+            "topic_replication_factor": settings.replication_factor,
+            "consumer_group_instance_id": settings.instance_id,
+            "consumer_auto_offset_reset": "earliest",
+            "consumer_max_fetch_size": settings.partition_fetch_bytes,
+            "broker_session_timeout": settings.session_timeout,
+            "broker_heartbeat_interval": settings.session_timeout / 5,
+            "broker_rebalance_timeout": settings.rebalance_timeout,
+            "broker_request_timeout": max(settings.request_timeout, settings.session_timeout),
+            "broker_max_poll_records": settings.batch_records,
+            "producer_request_timeout": settings.request_timeout,
+            "stream_wait_empty": True,  # the hook of the last checkpoint
+            "Monitor": NullMonitor,
+            "TableManager": FoldTableManager,
+            "web_enabled": False,
+        }
+
+    def bind(self, app: faust.App) -> None:
+        """Give the application our transport; see :func:`streams.engine.install`."""
+        if self._app is not None:
+            raise EngineMisused("an engine serves one application; make another one")
+        # Faust creates its directory without parents.
+        Path(self.settings.data_dir).mkdir(parents=True, exist_ok=True)
+        transport = Transport(app.conf.broker_consumer, app)
+        transport.engine = self
+        app.transport = transport
+        app.engine = self
+        self._app = app
+
+    def topic(self, name: str, *, partitions: int) -> faust.Topic:
+        """A source of folds, by logical name; delivered in batches and never acked by Faust."""
+        return self.app.topic(
+            self.settings.topic_prefix + name,
+            partitions=partitions,
+            schema=BatchSchema(),
+            acks=False,  # the checkpoint alone commits
+            maxsize=QUEUED_BATCHES,
+        )
+
+    def table(self, name: str, *, source: faust.Topic, make_fold: Callable[[int], Fold]) -> FoldTable:
+        """A table whose partitions are folds of ``source``; ``make_fold(partition)`` gives the empty state."""
+        if "/" in name or not name:
+            raise EngineMisused(f"a table cannot be named {name!r}")
+        table = FoldTable(
+            self.app,
+            name=name,
+            source=source,
+            make_fold=make_fold,
+            engine=self,
+            partitions=source.partitions,
+            compaction_lag=self.settings.compaction_lag,
+            beacon=self.app.tables.beacon,
+        )
+        self.app.tables.add(table)
+        self.tables[name] = table
+        return table
+
+    @property
+    def app(self) -> faust.App:
+        if self._app is None:
+            raise EngineMisused("call install(app, engine) first")
+        return self._app
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def boot(self) -> None:
+        """The first thing that happens in the worker's event loop: watch over what follows."""
+        self._loop = asyncio.get_running_loop()
+        self.watchdog.start()
+        self.watchdog.enter(STARTING)
+
+    async def start(self) -> None:
+        """Connect, check the source topics, begin to take checkpoints.
+
+        Raises:
+            BrokerUnreachable: if no broker answers.
+            TopicUnfit: if a source topic is missing or has another number of partitions than declared.
+        """
+        try:
+            await self.producer.start()
+        except KafkaError as error:
+            raise BrokerUnreachable(
+                f"no broker answers at {self.settings.bootstrap_servers}: {error!r}. "
+                "Start Kafka or correct the address"
+            ) from error
+        self.watchdog.progress("connected")
+        for table in self.tables.values():
+            self._assemble(table)
+            topic = _source_name(table)
+            partitions = await self.producer.partition_count(topic)
+            if partitions != table.partitions:
+                raise TopicUnfit(
+                    topic,
+                    f"has {partitions} partitions, declared are {table.partitions}. The number is fixed at "
+                    "creation: correct the setting",
+                )
+        self._spawn(self._checkpoint_loop(), "checkpoints")
+
+    def _assemble(self, table: FoldTable) -> None:
+        if table.name in self._restorers:
+            return
+        assert table.make_fold is not None
+        changelog = table.changelog_topic_name
+        restorer = Restorer(
+            Source(
+                table=table.name,
+                topic=_source_name(table),
+                changelog=changelog,
+                make_fold=table.make_fold,
+                open_store=lambda partition: LocalStore(
+                    self.settings.data_dir / "folds" / table.name / str(partition), table.name, partition
+                ),
+                trust_store_for=self.settings.compaction_lag,
+            ),
+            bootstrap_servers=self.settings.bootstrap_servers,
+            producer=self.producer,
+            reader=self.reader,
+            instance=self.settings.instance_id or "",
+            progress=self.watchdog.progress,
+        )
+        self._restorers[table.name] = restorer
+        self._checkpointers[table.name] = Checkpointer(
+            changelog=changelog,
+            producer=self.producer,
+            read_range=restorer.read_range,
+            commit_offsets=lambda offsets: self.app.consumer.commit_advisory(offsets),
+            on_fenced=lambda task, error: self._drop_fenced(table, task, error),
+        )
+
+    async def restore_partitions(self) -> bool:
+        """Open all partitions assigned to this worker; false if a newer rebalance took over meanwhile."""
+        self.watchdog.enter(RESTORING)
+        self._assignments += 1
+        started = time.monotonic()
+        job = self._restore_job = asyncio.ensure_future(self._restore_all())
+        try:
+            await asyncio.wait([job])
+        finally:
+            self._restore_job = None
+            if not job.done():
+                job.cancel()
+        if job.cancelled():
+            return False
+        job.result()
+        self._last_restore_seconds = time.monotonic() - started
+        return True
+
+    async def _restore_all(self) -> None:
+        if not self._checked:
+            for table in self.tables.values():
+                await check_changelog(
+                    self.settings.bootstrap_servers, table.changelog_topic_name, table.partitions
+                )
+            self._checked = True
+        assigned = self.app.consumer.assignment()
+        wanted = {
+            table.name: [tp.partition for tp in assigned if tp.topic == _source_name(table)]
+            for table in self.tables.values()
+        }
+        restored = await asyncio.gather(
+            *(
+                self._restorers[table.name].restore(wanted[table.name], table.warm)
+                for table in self.tables.values()
+            )
+        )
+        # No await from here on: either all partitions open, or none.
+        for table, tasks in zip(self.tables.values(), restored, strict=True):
+            for partition, task in table.warm.items():
+                if partition not in tasks:
+                    task.store.close()
+            table.warm = {}
+            table.tasks = tasks
+            for task in tasks.values():
+                self._run_hooks(table.on_open, task)
+
+    def partitions_running(self) -> None:
+        """Events flow."""
+        self.watchdog.enter(RUNNING)
+
+    async def give_up_partitions(self, *, stopping: bool) -> None:
+        """A last checkpoint of everything, after which nothing is folded until the next restore."""
+        self.watchdog.enter(STOPPING if stopping else REBALANCING)
+        await self._abandon_restore()
+        patience = self.settings.stop_timeout * 0.6 if stopping else self.settings.rebalance_timeout * 0.6
+        given_up = {}
+        for table in self.tables.values():
+            given_up[table.name], table.tasks = table.tasks, {}  # folds refuse from here on
+        try:
+            await asyncio.wait_for(
+                asyncio.gather(
+                    *(
+                        self._checkpointers[name].take(list(tasks.values()))
+                        for name, tasks in given_up.items()
+                        if tasks
+                    )
+                ),
+                patience,
+            )
+        except TimeoutError:
+            log.error(
+                "last checkpoint not finished",
+                extra={"seconds": patience, "consequence": "records since the one before are folded again"},
+            )
+        except EngineError as error:
+            self.fail(error)
+        for table in self.tables.values():
+            for partition, task in given_up[table.name].items():
+                if task.failure is None and not stopping:
+                    table.warm[partition] = task
+                else:
+                    task.store.close()
+                self._run_hooks(table.on_close, task)
+        if any(given_up.values()):
+            log.info(
+                "partitions given up",
+                extra={
+                    "positions": {
+                        f"{n}[{p}]": t.position for n, tasks in given_up.items() for p, t in tasks.items()
+                    }
+                },
+            )
+
+    async def _abandon_restore(self) -> None:
+        job = self._restore_job
+        if job is not None and not job.done():
+            job.cancel()
+            await asyncio.wait([job])
+
+    async def stop(self) -> None:
+        """Close everything; partitions were given up before."""
+        for job in list(self._background):
+            if job.get_name() != _CRASH:
+                job.cancel()
+        for table in self.tables.values():
+            for task in [*table.tasks.values(), *table.warm.values()]:
+                task.store.close()
+        await self.producer.stop()
+        log.info("engine stopped")
+
+    # -- folding ----------------------------------------------------------------------------------------------
+
+    def fold(self, task: PartitionTask, batch: RecordBatch) -> tuple[Sequence[Record], list[Output]]:
+        """Fold a batch and begin to send what comes of it; see ``FoldTable.fold``."""
+        with self.fatal():
+            records, outputs = task.fold_batch(batch)
+        if outputs:
+            sending = asyncio.ensure_future(
+                self.producer.send_outputs(outputs, task.send_order, task.partition)
+            )
+            task.sends.add(sending)
+            sending.add_done_callback(lambda done: self._sent(task, done))
+        if task.unsaved >= self.settings.checkpoint_records:
+            self._checkpoint_due.set()
+        return records, outputs
+
+    def _sent(self, task: PartitionTask, sending: asyncio.Future[None]) -> None:
+        error = None if sending.cancelled() else sending.exception()
+        if not sending.cancelled() and error is None:
+            task.sends.discard(sending)
+            return
+        if task.failure is None and error is not None:
+            task.failure = OutputsNotDelivered(task.table, task.partition, str(error))
+            task.failure.__cause__ = error
+            self.fail(task.failure)
+
+    def fetch_again(self, task: PartitionTask, start: int) -> None:
+        """A batch begins behind the position, as Faust drops batches when it rebalances: go back for the gap."""
+        now = time.monotonic()
+        if now - task.sought_at < _REFETCH_EVERY:
+            return
+        task.sought_at = now
+        log.info(
+            "gap, fetching again",
+            extra={"table": task.table, "partition": task.partition, "position": task.position, "got": start},
+        )
+        self._spawn(self.app.consumer.seek_to({TP(task.topic, task.partition): task.position}), "fetch again")
+
+    def positions(self) -> dict[TP, int]:
+        """Where each open partition wants to be read from."""
+        return {
+            TP(task.topic, task.partition): task.position
+            for table in self.tables.values()
+            for task in table.tasks.values()
+        }
+
+    async def append(
+        self,
+        topic: str,
+        key: bytes | None = None,
+        value: bytes | None = None,
+        headers: Headers = (),
+        partition: int | None = None,
+    ) -> tuple[int, int]:
+        """Append one record to the topic with this logical name; ``(partition, offset)`` once it is acked.
+
+        Raises:
+            NotDelivered: if Kafka did not acknowledge it; it may have been written all the same.
+        """
+        return await self.producer.append(topic, key, value, headers, partition)
+
+    # -- checkpoints ------------------------------------------------------------------------------------------
+
+    async def checkpoint(self) -> None:
+        """Save all open partitions now.
+
+        Raises:
+            EngineError: what the checkpoint raised; the process is going down then.
+        """
+        with self.fatal():
+            await asyncio.gather(
+                *(
+                    self._checkpointers[table.name].take(list(table.tasks.values()))
+                    for table in self.tables.values()
+                    if table.tasks
+                )
+            )
+        self._last_checkpoint_at = time.monotonic()
+
+    async def _checkpoint_loop(self) -> None:
+        while self.failure is None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._checkpoint_due.wait(), self.settings.checkpoint_interval)
+            self._checkpoint_due.clear()
+            await self.checkpoint()
+
+    def _drop_fenced(self, table: FoldTable, task: PartitionTask, error: Fenced) -> None:
+        """The group has another owner; its rebalance must reach us soon, or something is badly wrong."""
+        log.warning("fenced", extra={"table": task.table, "partition": task.partition, "epoch": task.epoch})
+        if table.tasks.get(task.partition) is task:
+            del table.tasks[task.partition]
+            self._run_hooks(table.on_close, task)
+        task.store.close()
+        assignments = self._assignments
+        patience = self.settings.session_timeout * 2
+
+        def check() -> None:
+            if self._assignments == assignments and self.watchdog.phase == RUNNING:
+                self.fail(error)
+
+        asyncio.get_running_loop().call_later(patience, check)
+
+    # -- failures ---------------------------------------------------------------------------------------------
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the process with this reason. The first failure counts; others follow from it."""
+        if self.failure is not None:
+            return
+        self.failure = error
+        log.critical("engine failed", extra={"reason": str(error)}, exc_info=error)
+        self.watchdog.enter(FAILED)
+        self._spawn(self.app.crash(error), _CRASH)
+
+    @contextlib.contextmanager
+    def fatal(self) -> Iterator[None]:
+        """Whatever is raised inside stops the process."""
+        try:
+            yield
+        except Exception as error:
+            self.fail(error)
+            raise
+
+    def _fail_from_thread(self, error: EngineError) -> None:
+        log.critical("deadline exceeded", extra={"reason": str(error)})
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.fail, error)
+
+    def _run_hooks(self, hooks: Sequence[Callable[[PartitionTask], None]], task: PartitionTask) -> None:
+        with self.fatal():
+            for hook in hooks:
+                hook(task)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background_ended)
+
+    def _background_ended(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
+
+    # -- looking in -------------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """Plain data for health and metrics."""
+        at = self._last_checkpoint_at
+        return {
+            "phase": self.watchdog.phase,
+            "phase_seconds": round(self.watchdog.seconds_in_phase, 3),
+            "failure": None if self.failure is None else str(self.failure),
+            "assignments": self._assignments,
+            "checkpoint_age": None if at is None else round(time.monotonic() - at, 3),
+            "restore_seconds": round(self._last_restore_seconds, 3),
+            "tables": {name: self._table_status(table) for name, table in self.tables.items()},
+        }
+
+    def _table_status(self, table: FoldTable) -> dict[str, Any]:
+        checkpointer = self._checkpointers.get(table.name)
+        return {
+            "topic": _source_name(table),
+            "checkpoints": 0 if checkpointer is None else checkpointer.taken,
+            "rows_written": 0 if checkpointer is None else checkpointer.rows_written,
+            "checkpoint_seconds": 0.0 if checkpointer is None else round(checkpointer.last_seconds, 6),
+            "partitions": {
+                partition: {
+                    "position": task.position,
+                    "saved_position": task.saved_position,
+                    "high_watermark": task.high_watermark,
+                    "lag": task.lag,
+                    "caught_up": table.caught_up(partition),
+                    "epoch": task.epoch,
+                    "rows": len(task.hashes),
+                    "local_store": task.store.failure or "good",
+                }
+                for partition, task in sorted(table.tasks.items())
+            },
+        }
+
+
+def _source_name(table: FoldTable) -> str:
+    assert table.source is not None
+    return str(table.source.get_topic_name())

@@ -1,0 +1,164 @@
+"""What the engine cannot make right by itself: each failure has a name, typed fields, and says what to do.
+
+Every one of these stops the process: state and positions are safe in the changelog, and a supervisor's restart
+is the remedy wherever the message names no other.
+"""
+
+from __future__ import annotations
+
+from streams.errors import StreamsError
+
+
+class EngineError(StreamsError):
+    """Root of the engine's failures."""
+
+
+class PartitionError(EngineError):
+    """A failure of one partition of one table.
+
+    Attributes:
+        table: Name of the fold table.
+        partition: Partition of its source topic, and of its changelog.
+    """
+
+    def __init__(self, table: str, partition: int, message: str) -> None:
+        super().__init__(f"{table}[{partition}]: {message}")
+        self.table = table
+        self.partition = partition
+
+
+class FoldFailed(PartitionError):
+    """The fold raised. Its rows may be half changed, so they are never saved."""
+
+    def __init__(self, table: str, partition: int, start: int, next_offset: int) -> None:
+        super().__init__(
+            table,
+            partition,
+            f"the fold raised on records {start} to {next_offset - 1}; nothing of them was saved. "
+            "A fold must be total: fix it for these records, then start again",
+        )
+        self.start = start
+        self.next_offset = next_offset
+
+
+class PartitionPoisoned(PartitionError):
+    """A batch came for a partition that failed before; it takes no more records."""
+
+
+class OutputsNotDelivered(PartitionError):
+    """Kafka did not acknowledge what the fold put out; its records will be folded again after a restart."""
+
+
+class ChangelogNotWritten(PartitionError):
+    """Kafka did not acknowledge changed rows; the last complete checkpoint stays valid."""
+
+
+class Fenced(PartitionError):
+    """Another worker owns the partition now, and no rebalance told this one in time."""
+
+
+class PositionWentBack(PartitionError):
+    """A checkpoint would have moved a position backwards: a bug, caught before it could damage state."""
+
+
+class RecordsLost(PartitionError):
+    """Retention deleted records that were not folded yet."""
+
+    def __init__(self, table: str, partition: int, position: int, earliest: int) -> None:
+        super().__init__(
+            table,
+            partition,
+            f"records {position} to {earliest - 1} were deleted before they were folded. The state cannot "
+            "become right again by itself: restore the topic, or start with a new application id to fold "
+            "what is left, and give the topic a longer retention",
+        )
+        self.position = position
+        self.earliest = earliest
+
+
+class TopicRecreated(PartitionError):
+    """The log ends before the position of the state: it is another log than the one that was folded."""
+
+    def __init__(self, table: str, partition: int, position: int, end: int) -> None:
+        super().__init__(
+            table,
+            partition,
+            f"the state is at offset {position} but the log ends at {end}: the topic was recreated or lost "
+            "its end. Restore the topic, or start with a new application id",
+        )
+        self.position = position
+        self.end = end
+
+
+class ChangelogCorrupt(PartitionError):
+    """The changelog, read from its start, does not give the rows that its last mark counted and digested."""
+
+
+class RestoreFailed(EngineError):
+    """Kafka did not let a table be restored.
+
+    Attributes:
+        table: Its name.
+    """
+
+    def __init__(self, table: str, changelog: str, cause: BaseException) -> None:
+        super().__init__(
+            f"{table}: {changelog} cannot be read: {cause!r}. Check the brokers and the permissions on it"
+        )
+        self.table = table
+
+
+class RowsUnreadable(PartitionError):
+    """Rows in the changelog do not fit the tables of this version of the fold."""
+
+
+class StoreInUse(PartitionError):
+    """Another process has the local store open."""
+
+
+class TopicUnfit(EngineError):
+    """A topic is missing or has settings that the engine cannot work with.
+
+    Attributes:
+        topic: Its full name.
+    """
+
+    def __init__(self, topic: str, message: str) -> None:
+        super().__init__(f"topic {topic}: {message}")
+        self.topic = topic
+
+
+class NotDelivered(EngineError):
+    """Kafka did not acknowledge a record in time.
+
+    Attributes:
+        topic: Where it should have gone.
+    """
+
+    def __init__(self, topic: str, cause: BaseException) -> None:
+        super().__init__(
+            f"a record for {topic} was not acknowledged: {cause!r}. Check that the brokers are up and that the "
+            "topic exists and takes records of this size"
+        )
+        self.topic = topic
+
+
+class DeadlineExceeded(EngineError):
+    """Starting, rebalancing, restoring or stopping made no progress for too long.
+
+    Attributes:
+        phase: What was going on.
+        seconds: For how long.
+    """
+
+    def __init__(self, phase: str, seconds: float, progress: str) -> None:
+        super().__init__(
+            f"{phase} made no progress for {seconds:.0f} s (last seen: {progress}). "
+            "Check that the brokers are reachable and that the process gets CPU time"
+        )
+        self.phase = phase
+        self.seconds = seconds
+
+
+class EngineMisused(EngineError):
+    """The application is wired in a way that cannot work."""

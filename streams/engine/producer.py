@@ -1,0 +1,195 @@
+"""The engine's own Kafka producer: everything that the coordinator appends goes through it.
+
+Stock Faust logs delivery errors and goes on; here every error reaches whoever must stop for it. Idempotent with
+``acks=all``: a retry can neither duplicate nor reorder, which the changelog's fencing depends on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from models.fold import Headers, Output
+from models.partition import partition_of
+from streams.engine.aiokafka_internals import new_batch
+from streams.engine.errors import NotDelivered, TopicUnfit
+
+OUTPUT_BATCH_BYTES = 512 << 10
+"""Half of Kafka's default ``max.message.bytes``, which bounds whole batches. A bigger record goes alone."""
+
+MAX_REQUEST_BYTES = 5 << 20
+"""The largest record of the contract is 4 MiB."""
+
+IN_FLIGHT_RECORDS = 200_000
+"""Outputs waiting for their acks at which no more records are fetched."""
+
+_partition_of = lru_cache(maxsize=1 << 16)(partition_of)
+
+Message = tuple[bytes | None, bytes | None, Headers]
+"""Key, value, headers."""
+
+
+class EngineProducer:
+    """Sends messages in order per partition and tells what became of them."""
+
+    def __init__(self, bootstrap_servers: str, *, topic_prefix: str, request_timeout: float) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._topic_prefix = topic_prefix
+        self._request_timeout = request_timeout
+        self._kafka: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+        self._partition_counts: dict[str, int] = {}
+        self._in_flight = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def start(self) -> None:
+        """Connect; does nothing when connected."""
+        async with self._starting:
+            if self._kafka is not None:
+                return
+            kafka = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap_servers,
+                enable_idempotence=True,
+                acks="all",
+                max_request_size=MAX_REQUEST_BYTES,
+                request_timeout_ms=int(self._request_timeout * 1000),
+            )
+            await kafka.start()
+            self._kafka = kafka
+
+    async def stop(self) -> None:
+        kafka, self._kafka = self._kafka, None
+        if kafka is not None:
+            await kafka.stop()
+
+    async def partition_count(self, topic: str) -> int:
+        """Of the topic with this full name; partition counts of our topics are fixed at creation.
+
+        Raises:
+            TopicUnfit: if there is no such topic.
+        """
+        count = self._partition_counts.get(topic)
+        if count is None:
+            try:
+                partitions = await self._client.partitions_for(topic)
+            except KafkaError as error:
+                raise TopicUnfit(
+                    topic, f"does not exist or cannot be described ({error!r}); create it"
+                ) from error
+            count = self._partition_counts[topic] = len(partitions)
+        return count
+
+    async def submit(self, topic: str, partition: int, messages: Iterable[Message], max_bytes: int) -> Sent:
+        """Queue messages for one partition, in order, in as few batches as ``max_bytes`` allows."""
+        futures: Sent = []
+        batch = new_batch(max_bytes)
+
+        async def ship() -> None:
+            batch.close()
+            future = await self._client.send_batch(batch, topic, partition=partition)
+            futures.append((future, batch.record_count()))
+
+        for key, value, given in messages:
+            headers = list(given)  # what aiokafka's Cython insists on
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:  # full
+                await ship()
+                batch = new_batch(max_bytes)
+                batch.append(timestamp=None, key=key, value=value, headers=headers)
+        if batch.record_count():
+            await ship()
+        return futures
+
+    async def append(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        partition: int | None = None,
+    ) -> tuple[int, int]:
+        """Append one record to the topic with this logical name and wait for the ack.
+
+        Returns:
+            Partition and offset.
+
+        Raises:
+            NotDelivered: if Kafka did not acknowledge it. It may still have been written.
+        """
+        name = self._topic_prefix + topic
+        try:
+            if partition is None:
+                partition = await self._place(name, key, 0)
+            sent = await self.submit(name, partition, [(key, value, headers)], OUTPUT_BATCH_BYTES)
+            metadata = await sent[0][0]
+        except KafkaError as error:
+            raise NotDelivered(name, error) from error
+        offset: int = metadata.offset
+        return partition, offset
+
+    async def send_outputs(
+        self, outputs: Sequence[Output], order: asyncio.Lock, source_partition: int
+    ) -> None:
+        """Send what a fold put out; returns when all is acked. ``order`` keeps calls in FIFO order.
+
+        Raises:
+            NotDelivered: if anything was not acknowledged.
+        """
+        self._took(len(outputs))
+        name = ""
+        try:
+            futures = []
+            async with order:
+                for (name, partition), messages in (
+                    await self._by_partition(outputs, source_partition)
+                ).items():
+                    futures += await self.submit(name, partition, messages, OUTPUT_BATCH_BYTES)
+            for future, _ in futures:
+                await future
+        except KafkaError as error:
+            raise NotDelivered(name, error) from error
+        finally:
+            self._took(-len(outputs))
+
+    async def wait_for_room(self) -> None:
+        """Return when so few outputs are under way that more records may be folded."""
+        await self._room.wait()
+
+    async def _by_partition(
+        self, outputs: Sequence[Output], source_partition: int
+    ) -> dict[tuple[str, int], list[Message]]:
+        grouped: dict[tuple[str, int], list[Message]] = {}
+        for output in outputs:
+            name = self._topic_prefix + output.topic
+            partition = output.partition
+            if partition is None:
+                partition = await self._place(name, output.key, source_partition)
+            grouped.setdefault((name, partition), []).append((output.key, output.value, output.headers))
+        return grouped
+
+    async def _place(self, name: str, key: bytes | None, without_key: int) -> int:
+        """As Java and aiokafka clients do; a record without key stays reproducible by its source."""
+        count = self._partition_counts.get(name) or await self.partition_count(name)
+        return without_key % count if key is None else _partition_of(key, count)
+
+    def _took(self, records: int) -> None:
+        self._in_flight += records
+        if self._in_flight >= IN_FLIGHT_RECORDS:
+            self._room.clear()
+        else:
+            self._room.set()
+
+    @property
+    def _client(self) -> AIOKafkaProducer:
+        if self._kafka is None:
+            raise RuntimeError("the producer is not started")
+        return self._kafka
+
+
+Sent = list[tuple["asyncio.Future[Any]", int]]
+"""For each batch: resolves to aiokafka's ``RecordMetadata`` (``.offset`` = base offset); number of records."""

@@ -1,0 +1,368 @@
+"""How partitions are opened: fence, local copy, tail of the changelog, proof, position. In bulk, before any fold.
+
+Per partition, in this order:
+
+1. A fence goes into the changelog: it shuts out the former owner, and it is where reading ends. No arithmetic
+   with high watermarks, no waiting on an empty log.
+2. If nobody wrote since this worker's own last record, its hot state is taken up again (a rebalance that came
+   back). Otherwise the local store is loaded, or dropped on any doubt.
+3. The changelog is read from there to the fence. Count and digest of the last mark prove the result: if it does
+   not fit, the local copy is dropped and all is read again; if even that does not fit, nothing starts.
+4. The position must lie within the source log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from models.fold import Fold, Record
+from streams.engine.aiokafka_internals import Reader
+from streams.engine.changelog import Mark, Replay, digest_of, fence_key, hash_rows, row_hash
+from streams.engine.errors import (
+    ChangelogCorrupt,
+    ChangelogNotWritten,
+    RecordsLost,
+    RestoreFailed,
+    TopicRecreated,
+)
+from streams.engine.producer import OUTPUT_BATCH_BYTES, EngineProducer
+from streams.engine.store import LocalStore, Snapshot, StoreDamaged, StoreMeta
+from streams.engine.task import PartitionTask
+
+log = logging.getLogger("coordinator.engine")
+
+_READ_TIMEOUT = 1.0
+_READ_RECORDS = 20_000
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which table is restored, and from what."""
+
+    table: str
+    topic: str
+    """Full name of the source topic."""
+    changelog: str
+    make_fold: Callable[[int], Fold]
+    open_store: Callable[[int], LocalStore]
+    trust_store_for: float
+    """Seconds after which the tail of the changelog may have been compacted, so a local copy is not enough."""
+
+
+@dataclass(slots=True)
+class _Restoring:
+    partition: int
+    fence: int
+    store: LocalStore
+    snapshot: Snapshot | None
+    replay: Replay
+    hashes: dict[bytes, int] = field(default_factory=dict)
+    digest: int = 0
+
+    def proves_itself(self) -> bool:
+        """Hash what the local copy did not hash already, and compare with the last mark."""
+        if self.snapshot is None:
+            self.hashes, self.digest = hash_rows(self.replay.rows)
+        else:
+            self.hashes = self.snapshot.hashes
+            for key in self.replay.changed:
+                payload = self.replay.rows.get(key)
+                if payload is None:
+                    self.hashes.pop(key, None)
+                else:
+                    self.hashes[key] = row_hash(key, payload)
+            self.digest = digest_of(self.hashes.values())
+        return self.replay.proves_itself(self.digest)
+
+
+class Restorer:
+    """Opens partitions of one table."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        bootstrap_servers: str,
+        producer: EngineProducer,
+        reader: Reader,
+        instance: str,
+        progress: Progress,
+    ) -> None:
+        self._source = source
+        self._bootstrap_servers = bootstrap_servers
+        self._producer = producer
+        self._reader = reader
+        self._instance = instance
+        self._progress = progress
+        self.records_read = 0
+
+    async def restore(
+        self, partitions: Collection[int], warm: Mapping[int, PartitionTask]
+    ) -> dict[int, PartitionTask]:
+        """The tasks of these partitions, ready to fold.
+
+        Raises:
+            PartitionError: one of its kinds, naming what is wrong with which partition.
+            RestoreFailed: if Kafka cannot be read.
+        """
+        try:
+            return await self._restore(partitions, warm)
+        except KafkaError as error:
+            raise RestoreFailed(self._source.table, self._source.changelog, error) from error
+
+    async def _restore(
+        self, partitions: Collection[int], warm: Mapping[int, PartitionTask]
+    ) -> dict[int, PartitionTask]:
+        started = time.monotonic()
+        tasks: dict[int, PartitionTask] = {}
+        cold: list[_Restoring] = []
+        for partition, fence in (await self._fence(partitions)).items():
+            task = warm.get(partition)
+            if task is not None and task.failure is None and task.changelog_end == fence:
+                task.epoch, task.changelog_end = fence, fence + 1
+                tasks[partition] = task
+            else:
+                if task is not None:
+                    task.store.close()
+                cold.append(self._begin(partition, fence))
+        async with self._consumer() as consumer:
+            await self._read_until_proved(consumer, cold)
+            bounds = await self._bounds(consumer, partitions)
+            for restoring in cold:
+                tasks[restoring.partition] = self._open(restoring, bounds[restoring.partition])
+        for partition, task in tasks.items():
+            _check_position(task, *bounds[partition])
+            task.catch_up_to = task.high_watermark = bounds[partition][1]
+        log.info(
+            "partitions restored",
+            extra={
+                "table": self._source.table,
+                "partitions": sorted(tasks),
+                "warm": len(tasks) - len(cold),
+                "rows": sum(len(task.hashes) for task in tasks.values()),
+                "changelog_records": self.records_read,
+                "seconds": round(time.monotonic() - started, 3),
+            },
+        )
+        return tasks
+
+    async def read_range(self, partition: int, start: int, end: int) -> list[Record]:
+        """The records of one changelog partition in ``[start, end)``."""
+        topic_partition = TopicPartition(self._source.changelog, partition)
+        records: list[Record] = []
+        async with self._consumer() as consumer:
+            consumer.assign([topic_partition])
+            consumer.seek(topic_partition, start)
+            position = start
+            while position < end:
+                batches = await self._reader(consumer, {topic_partition}, _READ_TIMEOUT, _READ_RECORDS)
+                for batch in batches.values():
+                    records += [record for record in batch.records if record.offset < end]
+                    position = batch.next_offset
+        return records
+
+    # -- 1: the fence -----------------------------------------------------------------------------------------
+
+    async def _fence(self, partitions: Collection[int]) -> dict[int, int]:
+        """Append a fence to each partition; their offsets."""
+        value = json.dumps({"instance": self._instance, "pid": os.getpid()}).encode()
+        fences: dict[int, int] = {}
+        for partition in sorted(partitions):
+            try:
+                sent = await self._producer.submit(
+                    self._source.changelog, partition, [(fence_key(), value, ())], OUTPUT_BATCH_BYTES
+                )
+                fences[partition] = (await sent[0][0]).offset
+            except KafkaError as error:
+                raise ChangelogNotWritten(
+                    self._source.table,
+                    partition,
+                    f"{self._source.changelog} does not take a fence: {error!r}",
+                ) from error
+        return fences
+
+    # -- 2: the local copy ------------------------------------------------------------------------------------
+
+    def _begin(self, partition: int, fence: int) -> _Restoring:
+        store = self._source.open_store(partition)
+        snapshot = None
+        try:
+            snapshot = store.load()
+            if snapshot is not None:
+                self._check_usable(snapshot.meta, fence)
+        except StoreDamaged as error:
+            self._drop(store, str(error))
+            snapshot = None
+        return _Restoring(partition, fence, store, snapshot, _replay_from(snapshot))
+
+    def _check_usable(self, meta: StoreMeta, fence: int) -> None:
+        age = time.time() - meta.saved_at
+        if meta.changelog != self._source.changelog:
+            raise StoreDamaged(f"it belongs to {meta.changelog}")
+        if meta.changelog_offset > fence:
+            raise StoreDamaged(f"it is ahead of the changelog ({meta.changelog_offset} > {fence})")
+        if age > self._source.trust_store_for:
+            raise StoreDamaged(f"it is {age:.0f} s old, and the changelog may have been compacted since")
+
+    def _drop(self, store: LocalStore, reason: str) -> None:
+        log.warning(
+            "local store rebuilt",
+            extra={"table": store.table, "partition": store.partition, "reason": reason},
+        )
+        store.drop(reason)
+        store.failure = None  # an empty one may be filled again
+
+    # -- 3: the changelog -------------------------------------------------------------------------------------
+
+    async def _read_until_proved(self, consumer: AIOKafkaConsumer, cold: Sequence[_Restoring]) -> None:
+        """Local copy and tail; else all of the changelog; once more, in case compaction ran under the reader."""
+        doubtful = list(cold)
+        for attempt in range(3):
+            await self._read_changelog(consumer, doubtful)
+            doubtful = [restoring for restoring in doubtful if not restoring.proves_itself()]
+            if not doubtful:
+                return
+            for restoring in doubtful:
+                if attempt == 2:
+                    raise _corrupt(self._source, restoring)
+                if restoring.snapshot is not None:
+                    self._drop(restoring.store, "with the changelog's tail it does not give the marked state")
+                restoring.snapshot = None
+                restoring.replay = Replay()
+
+    async def _read_changelog(self, consumer: AIOKafkaConsumer, wanted: Sequence[_Restoring]) -> None:
+        """Replay each partition up to its own fence."""
+        left = {TopicPartition(self._source.changelog, item.partition): item for item in wanted}
+        if not left:
+            return
+        consumer.assign(list(left))
+        for topic_partition, item in left.items():
+            if item.snapshot is None:
+                await consumer.seek_to_beginning(topic_partition)
+            else:
+                consumer.seek(topic_partition, item.snapshot.meta.changelog_offset)
+        while left:
+            batches = await self._reader(consumer, set(left), _READ_TIMEOUT, _READ_RECORDS)
+            for topic_partition, batch in batches.items():
+                item = left[topic_partition]
+                self.records_read += len(batch)
+                if item.replay.apply(batch.records, item.fence):
+                    del left[topic_partition]
+                self._progress(f"{self._source.table}: {self.records_read} changelog records")
+            await asyncio.sleep(0)
+
+    # -- 4: the task ------------------------------------------------------------------------------------------
+
+    def _open(self, restoring: _Restoring, bounds: tuple[int, int]) -> PartitionTask:
+        replay, store = restoring.replay, restoring.store
+        mark = replay.mark
+        position = bounds[0] if mark is None else mark.position
+        task = PartitionTask(
+            table=self._source.table,
+            topic=self._source.topic,
+            partition=restoring.partition,
+            fold=self._source.make_fold(restoring.partition),
+            store=store,
+            position=position,
+            epoch=restoring.fence,
+        )
+        if mark is not None:
+            task.saved_position = mark.position
+            self._bring_up_to_date(restoring, mark)
+        task.fill(replay.rows, restoring.hashes, restoring.digest)
+        task.repairs, task.tombstones_due = replay.repairs, replay.deleted
+        if task.repairs:
+            log.warning(
+                "torn rows to rewrite",
+                extra={"table": task.table, "partition": task.partition, "rows": len(task.repairs)},
+            )
+        if mark is None and bounds[0] > 0:
+            log.warning(
+                "first start does not see the whole log",
+                extra={"table": task.table, "partition": task.partition, "earliest": bounds[0]},
+            )
+        return task
+
+    def _bring_up_to_date(self, restoring: _Restoring, mark: Mark) -> None:
+        """Write to the local store what the changelog had more."""
+        replay, store = restoring.replay, restoring.store
+        try:
+            store.write(
+                {key: replay.rows.get(key) for key in replay.changed},
+                StoreMeta(
+                    changelog=self._source.changelog,
+                    epoch=mark.epoch,
+                    position=mark.position,
+                    changelog_offset=replay.after_mark,
+                    rows=mark.rows,
+                    digest=mark.digest,
+                    saved_at=time.time(),
+                ),
+            )
+        except StoreDamaged as error:
+            log.warning(
+                "local store dropped",
+                extra={"table": store.table, "partition": store.partition, "reason": str(error)},
+            )
+
+    # -- Kafka ------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap_servers,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=8 << 20,
+            fetch_max_wait_ms=50,
+        )
+        await consumer.start()
+        try:
+            yield consumer
+        finally:
+            await consumer.stop()
+
+    async def _bounds(
+        self, consumer: AIOKafkaConsumer, partitions: Collection[int]
+    ) -> dict[int, tuple[int, int]]:
+        """First and next offset of each source partition."""
+        source = [TopicPartition(self._source.topic, partition) for partition in partitions]
+        first, end = await consumer.beginning_offsets(source), await consumer.end_offsets(source)
+        return {at.partition: (first[at], end[at]) for at in source}
+
+
+def _replay_from(snapshot: Snapshot | None) -> Replay:
+    if snapshot is None:
+        return Replay()
+    meta = snapshot.meta
+    mark = Mark(meta.epoch, meta.position, meta.rows, meta.digest)
+    return Replay.after(mark, meta.changelog_offset, snapshot.rows)
+
+
+def _corrupt(source: Source, restoring: _Restoring) -> ChangelogCorrupt:
+    replay = restoring.replay
+    return ChangelogCorrupt(
+        source.table,
+        restoring.partition,
+        f"{source.changelog} gives {len(replay.rows)} rows, its last mark says {replay.mark}. The changelog lost "
+        "records: restore it, or start under a new application id to fold the source topic from its beginning",
+    )
+
+
+def _check_position(task: PartitionTask, first: int, end: int) -> None:
+    if task.position < first:
+        raise RecordsLost(task.table, task.partition, task.position, first)
+    if task.position > end:
+        raise TopicRecreated(task.table, task.partition, task.position, end)

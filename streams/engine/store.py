@@ -1,0 +1,162 @@
+"""The local copy of one partition's rows, on RocksDB, so that a restart need not read the whole changelog.
+
+It is a cache and nothing else: the changelog is the truth. So its one duty is never to give *wrong* rows. Every
+load checks the iterator's status (RocksDB ends a scan quietly at a damaged block), counts the rows and digests
+them; on any doubt it raises :class:`StoreDamaged`, and the caller drops the store and rebuilds it. A write that
+fails (disk full, I/O error) closes and drops the store too, and the worker goes on without it: the next start
+reads the changelog instead. One directory per partition keeps damage to one partition.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from rocksdict import Options, Rdict, WriteBatch
+
+from streams.engine.changelog import hash_rows
+from streams.engine.errors import StoreInUse
+
+_FORMAT = 1
+_META_KEY = b"\0meta"
+_WRITE_BUFFER_BYTES = 8 << 20
+
+
+class StoreMeta(msgspec.Struct, frozen=True):
+    """What the rows beside it stand for; written in the same atomic batch."""
+
+    changelog: str
+    """Full name of the changelog topic."""
+    epoch: int
+    position: int
+    """Next offset of the source partition."""
+    changelog_offset: int
+    """Changelog offset after the mark of the checkpoint."""
+    rows: int
+    digest: int
+    saved_at: float
+    """Epoch seconds of this machine's clock."""
+    format: int = _FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    meta: StoreMeta
+    rows: dict[bytes, bytes]
+    hashes: dict[bytes, int]
+
+
+class StoreDamaged(Exception):
+    """The store cannot be trusted; the reason is for the log. Never leaves the engine."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_meta = msgspec.msgpack.Decoder(StoreMeta).decode
+
+
+class LocalStore:
+    """The rows of one partition of one table in ``directory``."""
+
+    def __init__(self, directory: Path, table: str, partition: int) -> None:
+        self.directory = directory
+        self.table = table
+        self.partition = partition
+        self.failure: str | None = None
+        """Why there is no local copy at the moment."""
+        self._database: Rdict | None = None
+
+    def load(self) -> Snapshot | None:
+        """All rows, proved; ``None`` if there are none yet.
+
+        Raises:
+            StoreDamaged: on any doubt.
+            StoreInUse: if another process has it open.
+        """
+        if not self.directory.exists():
+            return None
+        rows: dict[bytes, bytes] = {}
+        try:
+            # Not ``items()``: it hides the status, without which a damaged block looks like the end.
+            iterator = self._open().iter()
+            iterator.seek_to_first()
+            while iterator.valid():
+                rows[iterator.key()] = iterator.value()
+                iterator.next()
+            iterator.status()
+        except StoreInUse:
+            raise
+        except Exception as error:  # rocksdict raises bare ``Exception`` and has no narrower root
+            raise StoreDamaged(f"it cannot be read: {error}") from error
+        encoded = rows.pop(_META_KEY, None)
+        if encoded is None:
+            if rows:
+                raise StoreDamaged(f"{len(rows)} rows without a description")
+            return None
+        try:
+            meta = _decode_meta(encoded)
+        except msgspec.MsgspecError as error:
+            raise StoreDamaged(f"its description cannot be read: {error}") from error
+        if meta.format != _FORMAT:
+            raise StoreDamaged(f"its format is {meta.format}, not {_FORMAT}")
+        hashes, digest = hash_rows(rows)
+        if len(rows) != meta.rows or digest != meta.digest:
+            raise StoreDamaged(
+                f"it holds {len(rows)} rows with digest {digest:016x}, should be {meta.rows} with "
+                f"{meta.digest:016x}"
+            )
+        return Snapshot(meta, rows, hashes)
+
+    def write(self, changes: Mapping[bytes, bytes | None], meta: StoreMeta) -> None:
+        """Apply one checkpoint, atomically; ``None`` deletes a row.
+
+        Raises:
+            StoreDamaged: if that failed. The store is closed and dropped then.
+        """
+        batch = WriteBatch(raw_mode=True)
+        for key, payload in changes.items():
+            if payload is None:
+                batch.delete(key)
+            else:
+                batch.put(key, payload)
+        batch.put(_META_KEY, _encode(meta))
+        try:
+            self._open().write(batch)
+        except StoreInUse:
+            raise
+        except Exception as error:
+            self.drop(f"write failed: {error}")
+            raise StoreDamaged(f"write failed: {error}") from error
+
+    def drop(self, reason: str) -> None:
+        """Forget everything on disk. What cannot be deleted is older than the changelog, never wrong."""
+        self.failure = reason
+        self.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open(self) -> Rdict:
+        if self._database is None:
+            options = Options(raw_mode=True)
+            options.create_if_missing(True)
+            options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+            options.set_max_write_buffer_number(2)
+            options.set_paranoid_checks(True)
+            self.directory.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._database = Rdict(str(self.directory), options)
+            except Exception as error:
+                if "lock" in str(error).lower():
+                    raise StoreInUse(
+                        self.table,
+                        self.partition,
+                        f"another process has {self.directory} open; give each worker a data directory of its own",
+                    ) from error
+                raise
+        return self._database

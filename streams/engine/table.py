@@ -1,0 +1,108 @@
+# mypy: disable-error-code="misc,has-type"
+# Faust has no types that mypy could follow: its classes are Any.
+"""The fold table: what Faust sees as a table, and what agents and the shell around the folds work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import faust
+from faust.tables.table import Table as FaustTable
+
+from models.fold import Fold, Output, Record
+from streams.engine.batches import RecordBatch
+from streams.engine.task import PartitionTask
+
+if TYPE_CHECKING:
+    from streams.engine.engine import Engine
+
+CHANGELOG_MAX_BATCH_BYTES = 8 << 20
+
+TaskHook = Callable[[PartitionTask], None]
+BatchHook = Callable[[PartitionTask, Sequence[Record], Sequence[Output]], None]
+
+
+class FoldTable(FaustTable):
+    """The states of the partitions of one source topic that this worker owns, one fold each.
+
+    To Faust it is a table: it has a name, a changelog topic co-partitioned with its source, and shows up in
+    ``faust tables``. Its rows are not read and written as a mapping, though, but by the folds in :attr:`tasks`.
+    """
+
+    def __init__(
+        self,
+        app: faust.App,
+        *,
+        name: str,
+        source: faust.Topic | None = None,
+        make_fold: Callable[[int], Fold] | None = None,
+        engine: Engine | None = None,
+        compaction_lag: float = 3600.0,
+        **options: Any,
+    ) -> None:
+        options["extra_topic_configs"] = {
+            # Rows that do not count must be rewritten before compaction may forget what they replaced.
+            "min.compaction.lag.ms": str(int(compaction_lag * 1000)),
+            "max.message.bytes": str(CHANGELOG_MAX_BATCH_BYTES),
+            "segment.bytes": str(64 << 20),
+            **(options.get("extra_topic_configs") or {}),
+        }
+        super().__init__(app, name=name, key_type=bytes, value_type=bytes, **options)
+        self._own_options = {
+            "source": source,
+            "make_fold": make_fold,
+            "engine": engine,
+            "compaction_lag": compaction_lag,
+        }
+        self.source = source
+        self.make_fold = make_fold
+        self.engine = engine
+        self.compaction_lag = compaction_lag
+        self.tasks: dict[int, PartitionTask] = {}
+        """The open partitions; each is restored and takes records."""
+        self.warm: dict[int, PartitionTask] = {}
+        """Partitions given up in good order; good again if nobody wrote to their changelog meanwhile."""
+        self.on_open: list[TaskHook] = []
+        self.on_close: list[TaskHook] = []
+        self.after_batch: list[BatchHook] = []
+
+    def info(self) -> dict[str, Any]:
+        # tables/base.py:272: what ``clone`` passes to the constructor again.
+        return {**super().info(), **self._own_options}
+
+    def fold(self, batch: RecordBatch) -> list[Output]:
+        """Fold a batch; the engine sends and saves what comes of it.
+
+        Whatever Faust's queues and rebalances did, exactly the log is folded: a batch is trimmed, dropped or
+        fetched again so that it begins at the position.
+
+        Raises:
+            FoldFailed: if the fold raised. The process is stopping by then.
+        """
+        task = self.tasks.get(batch.partition)
+        if task is None or batch.next_offset <= task.position:
+            return []  # given up meanwhile, or folded before
+        if batch.start > task.position:
+            self._engine.fetch_again(task, batch.start)
+            return []
+        records, outputs = self._engine.fold(task, batch)
+        with self._engine.fatal():
+            for hook in self.after_batch:
+                hook(task, records, outputs)
+        return outputs
+
+    def caught_up(self, partition: int) -> bool:
+        """Whether the partition has read what was there when it was restored, and keeps up since."""
+        task = self.tasks.get(partition)
+        return (
+            task is not None
+            and task.failure is None
+            and task.position >= task.catch_up_to
+            and task.lag <= self._engine.settings.caught_up_lag
+        )
+
+    @property
+    def _engine(self) -> Engine:
+        assert self.engine is not None, "a fold table is made by Engine.table()"
+        return self.engine

@@ -1,0 +1,197 @@
+"""One partition being folded: its fold, its position, and what is not saved or not sent yet.
+
+Pure bookkeeping without I/O. Rows and position move together, between two awaits: an event that is folded again
+after a crash meets exactly the state that it met the first time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from models.fold import Fold, Output, Record
+from streams.engine.batches import RecordBatch
+from streams.engine.changelog import Mark, add_digests, row_hash, row_key, split_row_key
+from streams.engine.errors import FoldFailed, PartitionPoisoned, RowsUnreadable
+from streams.engine.store import LocalStore
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCheckpoint:
+    """Everything that one checkpoint saves, as of one moment between two batches."""
+
+    task: PartitionTask
+    changes: Mapping[bytes, bytes | None]
+    """Encoded rows by row key; ``None`` is deleted."""
+    tombstones: Sequence[bytes]
+    mark: Mark
+    mark_turn: int
+    outputs: Sequence[asyncio.Future[None]]
+    """Sends of all that was put out by records before the mark's position."""
+
+
+class PartitionTask:
+    """The state of one source partition, from restore to hand-over."""
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        topic: str,
+        partition: int,
+        fold: Fold,
+        store: LocalStore,
+        position: int,
+        epoch: int,
+    ) -> None:
+        self.table = table
+        self.topic = topic
+        """Full name of the source topic."""
+        self.partition = partition
+        self.fold = fold
+        self.store = store
+
+        self.position = position
+        """Offset of the next record to fold."""
+        self._opened_at = position
+        self.saved_position: int | None = None
+        """Position of the last complete checkpoint; ``None`` before the first."""
+        self.epoch = epoch
+        """Offset of this owner's fence in the changelog."""
+        self.changelog_end = epoch + 1
+        """Where the owner's next record must land in the changelog, or somebody else has written."""
+        self.high_watermark = position
+        """End of the source log, as last heard of."""
+        self.catch_up_to = position
+        """End of the source log right after the restore."""
+        self.failure: BaseException | None = None
+        """Set for good when the rows can no longer be trusted; nothing of this task is saved from then on."""
+
+        self.hashes: dict[bytes, int] = {}
+        self.digest = 0
+        self.repairs: dict[bytes, None] = {}
+        """Row keys whose last record in the changelog does not count; rewritten by the next checkpoint."""
+        self.tombstones_due: dict[bytes, None] = {}
+        """Row keys deleted by the last checkpoint."""
+        self.sends: set[asyncio.Future[None]] = set()
+        self.send_order = asyncio.Lock()
+        self.sought_at = float("-inf")
+        """When a gap was last answered by seeking back, on the monotonic clock."""
+        self._mark_turn = 0
+
+    def __repr__(self) -> str:
+        return f"<PartitionTask {self.table}[{self.partition}] at {self.position}, epoch {self.epoch}>"
+
+    @property
+    def lag(self) -> int:
+        """Records between the position and the end of the log, as last heard of."""
+        return max(0, self.high_watermark - self.position)
+
+    @property
+    def unsaved(self) -> int:
+        """Records folded since the last checkpoint."""
+        return self.position - (self._opened_at if self.saved_position is None else self.saved_position)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a checkpoint would save anything."""
+        return self.failure is None and (self.position != self.saved_position or bool(self.repairs))
+
+    # -- folding ----------------------------------------------------------------------------------------------
+
+    def fold_batch(self, batch: RecordBatch) -> tuple[Sequence[Record], list[Output]]:
+        """Fold what is new of a batch that begins at or before the position.
+
+        Returns:
+            The folded records, and their outputs.
+
+        Raises:
+            FoldFailed: if the fold raised. The task is poisoned: its rows are neither the old nor the new ones.
+        """
+        if self.failure is not None:
+            raise PartitionPoisoned(
+                self.table, self.partition, f"takes no more records after {self.failure!r}"
+            ) from self.failure
+        records = batch.since(self.position)
+        try:
+            outputs = self.fold.fold(records)
+        except Exception as error:  # whatever it is, half a batch must never be saved
+            self.failure = FoldFailed(self.table, self.partition, self.position, batch.next_offset)
+            raise self.failure from error
+        self.position = batch.next_offset
+        self.high_watermark = max(self.high_watermark, batch.high_watermark)
+        return records, outputs
+
+    # -- rows -------------------------------------------------------------------------------------------------
+
+    def fill(self, rows: Mapping[bytes, bytes], hashes: dict[bytes, int], digest: int) -> None:
+        """Put restored rows into the fold's tables.
+
+        Raises:
+            RowsUnreadable: if they do not fit this version of the fold.
+        """
+        tables = self.fold.tables
+        for key, payload in rows.items():
+            name, key_in_table = split_row_key(key)
+            try:
+                table = tables[name]
+                table.rows[key_in_table] = table.decode(payload)
+            except (KeyError, ValueError) as error:  # msgspec's errors are ValueErrors
+                raise RowsUnreadable(
+                    self.table,
+                    self.partition,
+                    f"row {key_in_table!r} of table {name!r} cannot be decoded ({error!r}). Rows may only gain "
+                    "fields with defaults: run the version that wrote it, or migrate under a new application id",
+                ) from error
+        self.hashes, self.digest = hashes, digest
+        self.fold.restored()
+        for table in tables.values():
+            table.dirty.clear()  # what ``restored`` derived was not changed
+
+    def begin_checkpoint(self) -> PendingCheckpoint:
+        """Take everything that changed since the last one. No await may happen inside."""
+        changes: dict[bytes, bytes | None] = {}
+        for table in self.fold.tables.values():
+            dirty, table.dirty = table.dirty, {}
+            for name in dirty:
+                row = table.rows.get(name)
+                changes[row_key(table.name, name)] = None if row is None else table.encode(row)
+        repairs, self.repairs = self.repairs, {}
+        for key in repairs:
+            if key not in changes:
+                changes[key] = self._encoded(key)
+        self._count(changes, repairs)
+
+        tombstones = [key for key in self.tombstones_due if key not in self.hashes and key not in changes]
+        self.tombstones_due = {key: None for key, payload in changes.items() if payload is None}
+        self._mark_turn += 1
+        return PendingCheckpoint(
+            task=self,
+            changes=changes,
+            tombstones=tombstones,
+            mark=Mark(self.epoch, self.position, len(self.hashes), self.digest),
+            mark_turn=self._mark_turn,
+            outputs=list(self.sends),
+        )
+
+    def _encoded(self, key: bytes) -> bytes | None:
+        name, key_in_table = split_row_key(key)
+        table = self.fold.tables.get(name)
+        row = None if table is None else table.rows.get(key_in_table)
+        return None if table is None or row is None else table.encode(row)
+
+    def _count(self, changes: dict[bytes, bytes | None], repairs: Mapping[bytes, None]) -> None:
+        """Keep count and digest of all rows; leave out rows that were born and died unsaved."""
+        hashes = self.hashes
+        unborn = []
+        for key, payload in changes.items():
+            old = hashes.pop(key, None)
+            new = 0
+            if payload is not None:
+                new = hashes[key] = row_hash(key, payload)
+            elif old is None and key not in repairs:
+                unborn.append(key)
+            self.digest = add_digests(self.digest, new - (old or 0))
+        for key in unborn:
+            del changes[key]

@@ -1,0 +1,135 @@
+"""A toy application on the engine, run as a real worker process: it counts, and passes on what it counted.
+
+Two folds in a row: ``events`` → CountFold → ``fleet`` → CountFold → ``out``. Configured by the environment.
+Values are ``{"k": key, "n": number}``; a few have a power: ``boom`` makes the fold raise half way through a batch.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import faust
+import msgspec
+import orjson
+
+from models.fold import Output, Record, Table
+from streams.engine import Engine, EngineSettings, install, tune_garbage_collector
+
+
+class Count(msgspec.Struct, array_like=True):
+    records: int = 0
+    total: int = 0
+    last_offset: int = -1
+
+
+class CountFold:
+    """Counts per key; forgets a key at ``{"forget": true}``; puts out one record for each it reads."""
+
+    def __init__(self, target: str) -> None:
+        self.counts = Table("counts", Count)
+        self.clock = Table("clock", Count)
+        self.target = target
+
+    @property
+    def tables(self) -> Mapping[str, Table[Any]]:
+        return {"counts": self.counts, "clock": self.clock}
+
+    def restored(self) -> None:
+        pass
+
+    def validate(self) -> None:
+        assert sum(row.records for row in self.counts.rows.values()) >= 0
+
+    def fold(self, records: Sequence[Record]) -> list[Output]:
+        outputs = []
+        clock = self.clock.get("") or Count()
+        for record in records:
+            event = orjson.loads(record.value or b"{}")
+            key = event["k"]
+            row = self.counts.get(key) or Count()
+            row.records += 1
+            row.total += event["n"]
+            row.last_offset = record.offset
+            if event.get("forget"):
+                self.counts.delete(key)
+            else:
+                self.counts.put(key, row)
+            clock.records += 1
+            clock.last_offset = record.offset
+            if event.get("boom"):
+                raise ValueError("boom")
+            outputs.append(
+                Output(
+                    self.target,
+                    key.encode(),
+                    orjson.dumps({"k": key, "n": event["n"], "count": row.records, "at": record.offset})
+                    + b" " * event.get("padding", 0),
+                    (("origin", b"%d" % record.offset),),
+                )
+            )
+        self.clock.put("", clock)
+        return outputs
+
+
+def build() -> faust.App:
+    environment = os.environ
+    engine = Engine(
+        EngineSettings(
+            bootstrap_servers=environment["KAFKA"],
+            topic_prefix=environment["PREFIX"],
+            data_dir=Path(environment["DATA_DIR"]),
+            instance_id=environment.get("INSTANCE"),
+            checkpoint_interval=float(environment.get("CHECKPOINT_INTERVAL", "0.3")),
+            session_timeout=float(environment.get("SESSION_TIMEOUT", "6")),
+            request_timeout=float(environment.get("REQUEST_TIMEOUT", "15")),
+        )
+    )
+    app = faust.App(environment["PREFIX"] + "app", **engine.faust_settings())
+    install(app, engine)
+    events = engine.topic("events", partitions=4)
+    fleet = engine.topic("fleet", partitions=2)
+    first = engine.table(
+        "first", source=events, make_fold=lambda _: CountFold(environment.get("FIRST_TARGET", "fleet"))
+    )
+    second = engine.table("second", source=fleet, make_fold=lambda _: CountFold("out"))
+
+    @app.agent(events)
+    async def count_events(stream: Any) -> None:
+        async for batch in stream:
+            first.fold(batch)
+
+    @app.agent(fleet)
+    async def count_fleet(stream: Any) -> None:
+        async for batch in stream:
+            second.fold(batch)
+
+    @app.timer(0.2)
+    async def report() -> None:
+        """What a test may want to know, for it to read: written whole, or not at all."""
+        status = engine.status()
+        status["rows"] = {
+            name: {
+                f"{partition}/{table_name}/{key}": msgspec.to_builtins(row)
+                for partition, task in table.tasks.items()
+                for table_name, table_of in task.fold.tables.items()
+                for key, row in table_of.rows.items()
+            }
+            for name, table in engine.tables.items()
+        }
+        path = Path(environment["STATUS"])
+        path.with_suffix(".new").write_text(json.dumps(status))
+        path.with_suffix(".new").replace(path)
+
+    tune_garbage_collector()
+    return app
+
+
+if "PREFIX" in os.environ:
+    logging.basicConfig(stream=sys.stderr)
+    app = build()
