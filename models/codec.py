@@ -64,34 +64,29 @@ def encode(value: object) -> bytes:
     return orjson.dumps(value)
 
 
-def _check(value: Any, levels: int) -> int:
-    """Check numbers and that at most ``levels`` are nested; return the number of strings, keys too."""
-    kind = type(value)
-    if kind is str:
-        return 1
-    if kind is int:
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise InvalidRecord("limits", f"integer {value} is beyond ±(2^53 - 1); send it as a string")
-        return 0
-    if kind is float:
-        if abs(value) >= _FLOAT_THAT_MAY_BE_AN_INTEGER:
-            return -(1 << 60)  # orjson turns integers beyond 64 bits into floats: force the exact way
-        return 0
-    if kind is dict:
-        if levels == 0:
-            raise InvalidRecord("limits", f"the value is nested deeper than {MAX_DEPTH} levels")
+def _check(value: dict[str, Any] | list[Any], levels: int) -> int:
+    """Check the numbers and that at most ``levels`` are nested; return how many strings (keys too) it holds."""
+    if levels == 0:
+        raise InvalidRecord("limits", f"the value is nested deeper than {MAX_DEPTH} levels")
+    strings = 0
+    items: Iterable[Any] = value
+    if type(value) is dict:
         strings = len(value)
-        for item in value.values():
-            if type(item) is str:
-                strings += 1
-            else:
-                strings += _check(item, levels - 1)
-        return strings
-    if kind is list:
-        if levels == 0:
-            raise InvalidRecord("limits", f"the value is nested deeper than {MAX_DEPTH} levels")
-        return sum(_check(item, levels - 1) for item in value)
-    return 0
+        items = value.values()
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            strings += 1
+        elif kind is float:
+            if not -_FLOAT_THAT_MAY_BE_AN_INTEGER < item < _FLOAT_THAT_MAY_BE_AN_INTEGER:
+                # orjson turns integers beyond 64 bits into floats: a count that cannot match forces the exact way.
+                strings -= 1 << 60
+        elif kind is int:
+            if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                raise InvalidRecord("limits", f"integer {item} is beyond ±(2^53 - 1); send it as a string")
+        elif kind is dict or kind is list:
+            strings += _check(item, levels - 1)
+    return strings
 
 
 def _refuse_duplicate_keys(raw: bytes) -> None:

@@ -55,17 +55,27 @@ class _Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _AgentEvent(_Event):
+class EventAboutAgent(_Event):
+    """What an agent says, or an operator about it."""
+
     agent_id: Id
 
+    @property
+    def subject(self) -> str | None:
+        return self.agent_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _TaskEvent(_Event):
+class EventAboutTask(_Event):
     task_id: Id
 
+    @property
+    def subject(self) -> str | None:
+        return self.task_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentRegistered(_AgentEvent):
+class AgentRegistered(EventAboutAgent):
     type: Literal["agent_registered"] = "agent_registered"
     capabilities: Capabilities = field(default_factory=list)
     slots: Slots = 1
@@ -78,13 +88,13 @@ class AgentRegistered(_AgentEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentDeregistered(_AgentEvent):
+class AgentDeregistered(EventAboutAgent):
     type: Literal["agent_deregistered"] = "agent_deregistered"
     reason: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatusUpdate(_AgentEvent):
+class StatusUpdate(EventAboutAgent):
     type: Literal["status_update"] = "status_update"
     status: Status
     current_load: Amount | None = None
@@ -94,7 +104,7 @@ class StatusUpdate(_AgentEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricReport(_AgentEvent):
+class MetricReport(EventAboutAgent):
     type: Literal["metric_report"] = "metric_report"
     metrics: Metrics
 
@@ -106,13 +116,13 @@ class ResourceState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceReport(_AgentEvent):
+class ResourceReport(EventAboutAgent):
     type: Literal["resource_report"] = "resource_report"
     resources: Annotated[dict[Id, ResourceState], Field(max_length=64)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectiveResponse(_AgentEvent):
+class DirectiveResponse(EventAboutAgent):
     type: Literal["directive_response"] = "directive_response"
     directive_id: Annotated[str, Field(strict=True, min_length=1, max_length=128)]
     outcome: ResponseOutcome
@@ -167,7 +177,7 @@ class CoalitionRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskSubmitted(_TaskEvent):
+class TaskSubmitted(EventAboutTask):
     type: Literal["task_submitted"] = "task_submitted"
     requires: Requirements = field(default_factory=Requirements)
     slots: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 1
@@ -185,25 +195,25 @@ class TaskSubmitted(_TaskEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskCancelled(_TaskEvent):
+class TaskCancelled(EventAboutTask):
     type: Literal["task_cancelled"] = "task_cancelled"
     reason: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentCordoned(_AgentEvent):
+class AgentCordoned(EventAboutAgent):
     type: Literal["agent_cordoned"] = "agent_cordoned"
     deadline: Time | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentUncordoned(_AgentEvent):
+class AgentUncordoned(EventAboutAgent):
     type: Literal["agent_uncordoned"] = "agent_uncordoned"
     deadline: Time | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentDrained(_AgentEvent):
+class AgentDrained(EventAboutAgent):
     type: Literal["agent_drained"] = "agent_drained"
     deadline: Time | None = None
 
@@ -214,12 +224,20 @@ class PolicyChanged(_Event):
     policy: dict[str, Json]
     version: Annotated[int, Field(strict=True, ge=1)]
 
+    @property
+    def subject(self) -> str | None:
+        return self.fleet
+
 
 @dataclass(frozen=True, slots=True)
 class ClockTicked:
     """Time passes. Nothing of it is read but its type and its append time."""
 
     type: Literal["clock_ticked"] = "clock_ticked"
+
+    @property
+    def subject(self) -> str | None:
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +248,10 @@ class PolicyAccepted:
     fleet: Fleet = DEFAULT_FLEET
     policy: dict[str, Json]
     version: Annotated[int, Field(strict=True, ge=1)]
+
+    @property
+    def subject(self) -> str | None:
+        return None
 
 
 AgentEvent: TypeAlias = (
@@ -244,7 +266,9 @@ AgentEvent: TypeAlias = (
     | AgentDrained
 )
 TaskEvent: TypeAlias = TaskSubmitted | TaskCancelled
-Event: TypeAlias = AgentEvent | TaskEvent | PolicyChanged | ClockTicked | PolicyAccepted
+FleetEvent: TypeAlias = AgentEvent | TaskEvent | PolicyChanged | PolicyAccepted
+"""Everything that belongs to one fleet: all but ticks."""
+Event: TypeAlias = FleetEvent | ClockTicked
 
 OPERATOR_TYPES = frozenset({"agent_cordoned", "agent_uncordoned", "agent_drained", "policy_changed"})
 
@@ -253,13 +277,7 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="t
 
 def subject_of(event: Event) -> str | None:
     """The id that decides the event's partition; ``None`` for ticks and echoes, which have no place."""
-    if isinstance(event, TaskSubmitted | TaskCancelled):
-        return event.task_id
-    if isinstance(event, PolicyChanged):
-        return event.fleet
-    if isinstance(event, ClockTicked | PolicyAccepted):
-        return None
-    return event.agent_id
+    return event.subject
 
 
 def validate_event(value: dict[str, object]) -> Event:

@@ -38,7 +38,8 @@ def milliseconds(value: object) -> int:
             raise ValueError("not a time that exists in the calendar") from None
         whole = round(moment.timestamp() * 1000)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        whole = round(value * 1000)
+        # Bounded before it is multiplied, for the product of a huge number is infinite and has no integer.
+        whole = round(value * 1000) if 0 <= value <= LAST_MILLISECOND else -1
     else:
         raise ValueError("not an RFC 3339 time such as 2026-11-22T10:00:00Z, nor epoch seconds")
     if not 0 <= whole <= LAST_MILLISECOND:

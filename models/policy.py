@@ -116,7 +116,7 @@ class Policy:
     """How often an unanswered control directive is sent in all."""
     control_ack_timeout: _Short = 10_000
     """Milliseconds in which a control directive without a task should be answered."""
-    alert_throttle: _Long = 60_000
+    alert_throttle: _Short = 60_000
     """Milliseconds for which the same alert about the same subject is not repeated."""
 
 

@@ -1,0 +1,58 @@
+"""The fleets that have been seen in this partition: their policies and the state of their windows."""
+
+from __future__ import annotations
+
+import sys
+
+from models.fold import Table
+from models.ingress.rows import FleetRow
+from models.policy import DEFAULT_POLICY, Policy, patched, policy_to_wire
+
+NEVER = sys.maxsize
+"""Later than any time."""
+
+
+class FleetState:
+    """A fleet's row, and what is derived from it and from its agents' open windows."""
+
+    __slots__ = ("next_close", "open", "policy", "row")
+
+    def __init__(self, row: FleetRow) -> None:
+        self.row = row
+        self.policy: Policy = DEFAULT_POLICY
+        if row.policy is not None:
+            self.policy = patched(DEFAULT_POLICY, row.policy, row.policy["version"])
+        self.open: dict[int, dict[str, None]] = {}
+        """Start of each open window to the keys of the agents that are in it."""
+        self.next_close = NEVER
+        """Watermark at which the next window closes."""
+
+
+class Fleets:
+    """Every fleet that has been seen in this partition."""
+
+    def __init__(self, table: Table[FleetRow]) -> None:
+        self.table = table
+        self.states: dict[str, FleetState] = {}
+
+    def rebuild(self) -> None:
+        self.states = {fleet: FleetState(row) for fleet, row in self.table.rows.items()}
+
+    def get(self, fleet: str) -> FleetState:
+        state = self.states.get(fleet)
+        if state is None:
+            row = self.table.get(fleet) or self.table.put(fleet, FleetRow())
+            state = self.states[fleet] = FleetState(row)
+        return state
+
+    def policy_of(self, fleet: str) -> Policy:
+        """The policy of a fleet that need not exist: a refused record must not bring one into being."""
+        state = self.states.get(fleet)
+        return state.policy if state is not None else DEFAULT_POLICY
+
+    def adopt(self, fleet: str, policy: Policy) -> None:
+        """Put a policy into force."""
+        state = self.get(fleet)
+        state.policy = policy
+        state.row.policy = policy_to_wire(policy)
+        self.table.touch(fleet)

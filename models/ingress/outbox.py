@@ -1,0 +1,117 @@
+"""What goes out: the outputs that the records of one batch cause, and their numbering. It decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from models.codec import InvalidRecord, encode
+from models.events import FleetEvent
+from models.fields import seconds
+from models.fleet_records import Source, encode_fact
+from models.fold import Headers, Output, Record
+from models.partition import partition_of
+
+ORIGIN_HEADER = "coord-origin"
+ERROR_HEADER = "coord-error"
+_MAX_ERROR_LENGTH = 1_024
+"""Characters. What was wrong may quote names of the sender's choice, of any length."""
+_FLEETS_REMEMBERED = 4_096
+
+
+class Outbox:
+    """Collects outputs. :meth:`begin` tells which record causes the next ones."""
+
+    def __init__(self, partition: int, partitions: Mapping[str, int], topic: str) -> None:
+        self.partition = partition
+        self.topic = topic
+        self.offset = -1
+        self.log_time = 0
+        self._index = 0
+        self._outputs: list[Output] = []
+        self._fleet_partitions = partitions["fleet"]
+        self._fleet_partition: Callable[[bytes], int] = lru_cache(_FLEETS_REMEMBERED)(self._placed)
+
+    def begin(self, offset: int, log_time: int) -> None:
+        self.offset = offset
+        self.log_time = log_time
+        self._index = 0
+
+    def take(self) -> list[Output]:
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    @property
+    def origin(self) -> str:
+        """Where the current record stands: ``topic/partition/offset``."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    def fact(self, event: FleetEvent, fleet: str, original: bytes, headers: Headers) -> None:
+        """Forward an event that a decision may depend on, in its own bytes."""
+        value = encode_fact(event.type, self._source(), self.log_time, original)
+        trace = [header for header in headers if header[0] == "traceparent"] if headers else ()
+        self._to_fleet(fleet, value, tuple(trace))
+
+    def liveness(self, kind: str, fleet: str, agent_id: str, silence: int) -> None:
+        """Say that an agent was suspected, lost or recovered, after ``silence`` ms of counted silence."""
+        value = {
+            "type": kind,
+            "source": self._source(),
+            "fleet": fleet,
+            "agent_id": agent_id,
+            "silence": silence,
+        }
+        self._to_fleet(fleet, encode(value))
+
+    def window(self, fleet: str, start: int, end: int, agents: Mapping[str, object], late: int) -> None:
+        value = {
+            "type": "window_closed",
+            "source": self._source(),
+            "fleet": fleet,
+            "start": seconds(start),
+            "end": seconds(end),
+            "agents": agents,
+            "late": late,
+        }
+        self._to_fleet(fleet, encode(value))
+
+    def through(self) -> None:
+        """Tell every partition of the fleet log that all up to the current log time has been forwarded."""
+        for partition in range(self._fleet_partitions):
+            value = {
+                "type": "clock_ticked",
+                "source": self._source(),
+                "partition": self.partition,
+                "through": seconds(self.log_time),
+            }
+            self.add(Output("fleet", None, encode(value), (), partition))
+
+    def reappend(self, record: Record, subject: bytes, partition: int) -> None:
+        """Send a misplaced record to where its subject lives."""
+        headers = [header for header in record.headers if header[0] != ORIGIN_HEADER]
+        headers.append((ORIGIN_HEADER, self.origin.encode()))
+        self.add(Output("events", subject, record.value, tuple(headers), partition))
+
+    def dead_letter(self, record: Record, error: InvalidRecord) -> None:
+        """Keep an invalid record: everything as it came, and behind it where it stood and what is wrong."""
+        headers = (
+            *record.headers,
+            (ORIGIN_HEADER, self.origin.encode()),
+            (ERROR_HEADER, f"{error.code}: {error.detail}"[:_MAX_ERROR_LENGTH].encode()),
+        )
+        self.add(Output("dead-letters", record.key, record.value, headers))
+
+    def add(self, output: Output) -> None:
+        self._outputs.append(output)
+
+    def _to_fleet(self, fleet: str, value: bytes, headers: Headers = ()) -> None:
+        key = fleet.encode()
+        self.add(Output("fleet", key, value, headers, self._fleet_partition(key)))
+
+    def _source(self) -> Source:
+        source = Source(self.partition, self.offset, self._index)
+        self._index += 1
+        return source
+
+    def _placed(self, fleet: bytes) -> int:
+        return partition_of(fleet, self._fleet_partitions)

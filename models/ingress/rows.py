@@ -1,0 +1,131 @@
+"""What the ingress fold remembers: the rows of its tables. Whatever is not here does not survive a restart.
+
+Rows are stored as arrays: a new field goes to the end and has a default, so that old rows still decode.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from models.events import DEFAULT_HEARTBEAT_INTERVAL
+from models.fold import Table
+
+Outcome: TypeAlias = Literal["applied", "duplicate", "late", "rejected", "dead_lettered", "rekeyed", "tick"]
+OUTCOMES: tuple[Outcome, ...] = (
+    "applied",
+    "duplicate",
+    "late",
+    "rejected",
+    "dead_lettered",
+    "rekeyed",
+    "tick",
+)
+"""What can become of a record; every record read has exactly one."""
+
+Liveness: TypeAlias = Literal["alive", "suspected", "lost", "deregistered"]
+
+
+class Aggregate(msgspec.Struct, array_like=True, gc=False):
+    """What one window saw of one metric of one agent, so far.
+
+    There are many, and none can be part of a cycle, so the garbage collector need not walk them.
+    """
+
+    count: int
+    sum: float
+    min: float
+    max: float
+    last: float
+    last_time: int
+    """Event time of ``last``: an event that was overtaken does not replace a younger value."""
+
+
+class AgentRow(msgspec.Struct, array_like=True):
+    """One agent, known by any event of its own; key ``fleet/agent_id``."""
+
+    fleet: str
+    agent_id: str
+    state: Liveness = "alive"
+
+    status: str = ""
+    """As last forwarded; empty while the fleet log knows none from this registration."""
+    capabilities: list[str] | None = None
+    """As last forwarded, or ``None``: then the next ones count as a change."""
+    slots: int | None = None
+    resources: dict[str, tuple[float, float]] | None = None
+    """Name to (capacity, used), as last forwarded."""
+
+    incarnation: int = 0
+    seq: int = -1
+    """The highest of this incarnation; -1 before the first."""
+
+    heartbeat_interval: int = DEFAULT_HEARTBEAT_INTERVAL
+    """Milliseconds, as the agent announced it."""
+    beat_time: int = 0
+    """Log time of its last event."""
+    beat_tick: int = 0
+    """Ticks that had counted in this partition at its last event: silence is the difference to now."""
+    beats: int = 0
+    """Gaps between events that ``gap_mean`` has learned from."""
+    gap_mean: float = float(DEFAULT_HEARTBEAT_INTERVAL)
+    gap_variance: float = (DEFAULT_HEARTBEAT_INTERVAL / 4) ** 2
+
+    windows: dict[int, dict[str, Aggregate]] = msgspec.field(default_factory=dict)
+    """Open windows by their start, each metric to its aggregate."""
+
+
+class FleetRow(msgspec.Struct, array_like=True):
+    """What all agents of a fleet share in this partition; key: the fleet."""
+
+    policy: dict[str, Any] | None = None
+    """The policy in force, as it stands on the wire; ``None`` for the default."""
+    watermark: int = 0
+    """Windows that end at or before this time are closed for good."""
+    late: int = 0
+    """Events that came too late for their window since the last ``window_closed``."""
+
+
+class ClockRow(msgspec.Struct, array_like=True):
+    """The partition itself: its time and its books. One row, with the empty key."""
+
+    log_time: int = 0
+    """The highest append time so far: log time never runs backwards."""
+    ticks: int = 0
+    """Ticks that counted."""
+    tick_due: int = 0
+    """Log time at which the next tick is due; see ``IngressFold._tick``."""
+    records: int = 0
+    """Records read; the outcomes sum to it."""
+    outcomes: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    rejections: dict[str, int] = msgspec.field(default_factory=dict)
+    """Rejected records by reason."""
+    contradictions: int = 0
+    """CloudEvents headers that said something else than the body."""
+
+
+class OriginRow(msgspec.Struct, array_like=True):
+    """How far another partition's misplaced records have arrived here; key: that partition's number."""
+
+    offset: int
+
+
+class AlertRow(msgspec.Struct, array_like=True):
+    """An alert that was raised and is not repeated for a while; key: what it was about."""
+
+    until: int
+    """Log time from which it may be raised again."""
+
+
+class Tables:
+    """The tables of one partition's fold."""
+
+    __slots__ = ("agents", "alerts", "clock", "fleets", "origins")
+
+    def __init__(self) -> None:
+        self.agents = Table("agents", AgentRow)
+        self.fleets = Table("fleets", FleetRow)
+        self.clock = Table("clock", ClockRow)
+        self.origins = Table("origins", OriginRow)
+        self.alerts = Table("alerts", AlertRow)
