@@ -242,7 +242,7 @@ async def ensure_topics(settings: Settings) -> list[Finding]:
         TopicCreationFailed, BrokerUnreachable: Kafka refuses, or is not there.
     """
     layout = layout_of(settings)
-    async with _admin(settings.kafka_bootstrap_servers) as admin:
+    async with _admin(settings.kafka_bootstrap_servers, settings.start_timeout) as admin:
         if settings.create_topics:
             await _create(admin, layout, settings.replication_factor)
         findings = await _check(admin, layout)
@@ -263,7 +263,7 @@ async def create(bootstrap: str, layout: Layout, replication: int = 1) -> list[s
     Raises:
         TopicCreationFailed, BrokerUnreachable: Kafka refuses, or is not there.
     """
-    async with _admin(bootstrap) as admin:
+    async with _admin(bootstrap, CONNECT_TIMEOUT) as admin:
         return await _create(admin, layout, replication)
 
 
@@ -273,17 +273,17 @@ async def check(bootstrap: str, layout: Layout) -> list[Finding]:
     Raises:
         BrokerUnreachable: Kafka is not there.
     """
-    async with _admin(bootstrap) as admin:
+    async with _admin(bootstrap, CONNECT_TIMEOUT) as admin:
         return await _check(admin, layout)
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[Any]:
+async def _admin(bootstrap: str, patience: float) -> AsyncIterator[Any]:
     # Imported here because client commands import this module for its names, and should start fast.
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
-    deadline = time.monotonic() + CONNECT_TIMEOUT
+    deadline = time.monotonic() + patience
     while True:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         try:
@@ -293,7 +293,7 @@ async def _admin(bootstrap: str) -> AsyncIterator[Any]:
             await admin.close()
             if time.monotonic() > deadline:
                 raise BrokerUnreachable(
-                    f"No Kafka answered at {bootstrap} within {CONNECT_TIMEOUT:.0f} s ({error}). Start one "
+                    f"No Kafka answered at {bootstrap} within {patience:.0f} s ({error}). Start one "
                     "(coordinator kafka), or set KAFKA_BOOTSTRAP_SERVERS to the address of yours."
                 ) from error
             await asyncio.sleep(0.5)

@@ -1,0 +1,39 @@
+# Everything a contributor may do. `make` alone lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up kafka test unit check format lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make or update .venv from the lock file; every target below does it first
+	@$(PYTHON) tools/set_up.py
+
+demo: setup ## Show a live fleet: Kafka, a worker, agents and tasks, until Ctrl-C
+	$(BIN)/coordinator dev
+
+up: setup ## The same as separate processes, as in the Procfile
+	$(BIN)/honcho start
+
+kafka: setup ## Run a Kafka on this machine, until Ctrl-C
+	$(BIN)/coordinator kafka --port 9092
+
+test: setup ## Run the whole test suite, on a real Kafka
+	$(BIN)/pytest
+
+unit: setup ## Run the tests that need no Kafka
+	$(BIN)/pytest tests/unit tests/contract
+
+check: setup ## Lint, check the format, check the types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: setup ## Format the code, and fix what can be fixed
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+lock: setup ## Resolve the newest dependencies into the lock files
+	$(PYTHON) tools/set_up.py --lock
+
+clean: ## Remove everything that was built here: .venv, caches, local data
+	rm -rf .venv .coordinator build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
