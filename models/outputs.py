@@ -170,6 +170,51 @@ class Alert:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a fleet did in one event-time window ``[start, end)`` and since the report before."""
+
+    fleet: str
+    start: int
+    end: int
+    time: int
+    agents: dict[str, int]
+    """``registered``, ``available`` and each reason why others are not, and ``reporting`` in the window."""
+    slots: dict[str, int]
+    """``total`` of the registered agents, and ``held`` by live directives."""
+    queue: dict[str, int]
+    """``pending`` tasks, and what they wait for."""
+    period: dict[str, float]
+    """What got done since the last report: counts, ``throughput`` per second, waits in seconds."""
+    metrics: dict[str, dict[str, float]]
+    """Per metric, over the agents that reported it."""
+    late: int
+    """Records too late for their window."""
+    cause: Cause
+
+    def output(self) -> Output:
+        value = {
+            "type": "performance_report",
+            "fleet": self.fleet,
+            "window": {"start": seconds(self.start), "end": seconds(self.end)},
+            "time": seconds(self.time),
+            "agents": self.agents,
+            "slots": self.slots,
+            "queue": self.queue,
+            "period": self.period,
+            "metrics": self.metrics,
+            "late": self.late,
+            "cause": self.cause.on_wire(),
+        }
+        identity = f"{self.fleet}.{self.cause.offset}.window-{self.start}-{self.end}"
+        return Output(
+            "reports",
+            self.fleet.encode(),
+            encode(value),
+            cloud_event("performance_report", identity, self.fleet, self.fleet, self.time, identity),
+        )
+
+
 def cloud_event(
     kind: str, identity: str, fleet: str, subject: str, time: int, trace: str
 ) -> tuple[tuple[str, bytes], ...]:

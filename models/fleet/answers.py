@@ -1,0 +1,59 @@
+"""What agents answer to directives: which answers count, and what they do.
+
+An answer counts while its directive is live, from its addressee, with the directive's epoch if it names one.
+"""
+
+from __future__ import annotations
+
+from models.events import DirectiveResponse
+from models.fleet import ledger, tasks
+from models.fleet.rows import DirectiveRow, Outcome
+from models.fleet.state import FleetState
+from models.fleet.step import Step
+
+
+def respond(step: Step, fleet: FleetState, event: DirectiveResponse) -> Outcome:
+    refusal = _why_not(step, fleet, event)
+    if refusal is not None:
+        details = {"directive_id": event.directive_id, "outcome": event.outcome}
+        return step.reject(fleet, refusal, event.agent_id, details)
+    directive = step.state.tables.directives.rows[event.directive_id]
+    if directive.type == "assign_task":
+        _answer_assignment(step, fleet, directive, event)
+    elif event.outcome in ("completed", "rejected", "failed"):
+        ledger.end(step, fleet, event.directive_id)
+    return "applied"
+
+
+def _why_not(step: Step, fleet: FleetState, event: DirectiveResponse) -> str | None:
+    tables = step.state.tables
+    live = tables.directives.get(event.directive_id)
+    directive = live or tables.ended_directives.get(event.directive_id)
+    if directive is None or directive.fleet != fleet.name:
+        return "unknown_directive"
+    if directive.agent_id != event.agent_id:
+        return "wrong_agent"
+    if event.epoch is not None and event.epoch != directive.epoch:
+        return "wrong_epoch"
+    return None if live is not None else "not_live"
+
+
+def _answer_assignment(
+    step: Step, fleet: FleetState, directive: DirectiveRow, event: DirectiveResponse
+) -> None:
+    task = step.state.tables.tasks.rows[fleet.key(directive.task_id or "")]
+    if event.outcome == "rejected":
+        ledger.end(step, fleet, event.directive_id)
+        tasks.take_back(step, fleet, task, event.reason or "rejected", "delivery")
+    elif event.outcome == "completed":
+        ledger.end(step, fleet, event.directive_id)
+        tasks.finish(step, fleet, task, "completed", event.reason, event.result)
+    elif event.outcome == "failed":
+        ledger.end(step, fleet, event.directive_id)
+        tasks.take_back(step, fleet, task, event.reason or "failed", "attempt", backoff=True)
+    else:
+        if event.progress is not None:
+            directive.progress = event.progress
+        directive.accepted = True
+        step.state.directive_changed(event.directive_id, directive)
+        tasks.accepted(step, fleet, task)

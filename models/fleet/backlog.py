@@ -1,0 +1,97 @@
+"""Pending tasks, grouped by what they require and kept in the order in which they deserve to be placed.
+
+All of this derives from the rows of tasks. Tasks with equal requirements form a class: whatever is found out
+about one (who could hold it, that nobody has room) holds for all, so that work goes with classes, not tasks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from hashlib import sha256
+from typing import TypeAlias
+
+from models.codec import encode
+from models.fields import LAST_MILLISECOND
+from models.fleet.feasibility import never
+from models.fleet.roster import Shape, ShapeKey
+from models.fleet.rows import TaskRow
+
+Rank: TypeAlias = tuple[int, int, int, str]
+
+
+def rank(task: TaskRow) -> Rank:
+    """Sorts tasks: higher priority first, then the earlier deadline, then the older, then by id."""
+    deadline = LAST_MILLISECOND + 1 if task.deadline is None else task.deadline
+    return (-task.priority, deadline, task.sequence, task.task_id)
+
+
+def class_id_of(
+    capabilities: list[str],
+    resources: dict[str, int],
+    labels: dict[str, str],
+    slots: int,
+    coalition: bytes | None,
+) -> str:
+    """Names the class of a requirement, all of whose parts are in the order of their names."""
+    content = [
+        capabilities,
+        sorted(resources.items()),
+        sorted(labels.items()),
+        slots,
+        None if coalition is None else coalition.decode(),
+    ]
+    return sha256(encode(content)).hexdigest()[:16]
+
+
+class TaskClass:
+    """Live tasks with equal requirements."""
+
+    __slots__ = (
+        "capabilities",
+        "capable",
+        "coalition",
+        "id",
+        "labels",
+        "queue",
+        "resources",
+        "slots",
+        "tasks",
+    )
+
+    def __init__(self, task: TaskRow) -> None:
+        self.id = task.class_id
+        self.capabilities = task.capabilities
+        self.resources = task.resources
+        self.labels = task.labels
+        self.slots = task.slots
+        self.coalition = task.coalition is not None
+        self.capable: dict[ShapeKey, Shape] = {}
+        """The shapes of registered agents that could hold such a task."""
+        self.queue: list[Rank] = []
+        """Its pending tasks, best first."""
+        self.tasks = 0
+        """All its tasks that have not ended, pending or not: the class lives while there are any."""
+
+    @property
+    def impossible(self) -> bool:
+        """Whether tasks wait that no registered agent could ever hold."""
+        return bool(self.queue) and not self.capable
+
+    @property
+    def has_room(self) -> bool:
+        """Whether some agent that could hold such a task has a free slot."""
+        return any(shape.open for shape in self.capable.values())
+
+    def meet(self, shape: Shape) -> None:
+        """Take note of a new shape."""
+        if never(self, shape) is None:
+            self.capable[shape.key] = shape
+
+    def enqueue(self, task: TaskRow) -> None:
+        insort(self.queue, rank(task))
+
+    def dequeue(self, task: TaskRow) -> None:
+        entry = rank(task)
+        place = bisect_left(self.queue, entry)
+        assert self.queue[place] == entry, f"task {task.task_id} is not queued"
+        del self.queue[place]

@@ -1,0 +1,129 @@
+"""Why a task is where it is, on demand, from the state as it stands: nothing waits without a reason.
+
+The counts come from the one feasibility function and sum to the number of registered agents.
+"""
+
+from __future__ import annotations
+
+from models.fields import seconds
+from models.fleet.feasibility import MEANING, REASONS, Reason, feasibility
+from models.fleet.fold import FleetFold
+from models.fleet.rows import MICRO, EndedTaskRow, TaskRow
+from models.fleet.state import FleetState
+
+_BUSY: frozenset[Reason] = frozenset({"no_credit", "resource_held"})
+_NEVER: frozenset[Reason] = frozenset({"capability", "label", "resource", "slots"})
+
+
+def explain(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object] | None:
+    """The explanation of one task as plain JSON values; ``None`` if the fold knows no such task.
+
+    ``reason`` of a pending task is one of ``impossible`` (no registered agent could ever hold it),
+    ``coalition`` (coalitions are not formed yet), ``backoff`` (it failed and waits before its next attempt),
+    ``waiting_for_plan`` (somebody is eligible), ``capacity`` (all who could take it are full),
+    ``cooling_down`` (all who could take it refused it a moment ago), ``unavailable`` (all who could hold it are
+    away or get no new work).
+    """
+    fleet = fold.state.fleets.get(fleet_name)
+    if fleet is None:
+        return None
+    task = fold.state.tables.tasks.get(fleet.key(task_id))
+    if task is not None:
+        return _explain_live(fold, fleet, task)
+    ended = fold.state.tables.ended_tasks.get(fleet.key(task_id))
+    if ended is not None:
+        return _explain_ended(fold, fleet, task_id, ended)
+    return None
+
+
+def _explain_live(fold: FleetFold, fleet: FleetState, task: TaskRow) -> dict[str, object]:
+    now = fold.state.clock.log_time
+    counts, nearest = survey(fleet, task, now)
+    reason = pending_reason(task, counts, now) if task.state == "pending" else task.state
+    explanation: dict[str, object] = {
+        **_head(fold, fleet, task.task_id, task.state, reason),
+        "agents": fleet.registered,
+        "counts": counts,
+        "nearest": nearest,
+        "requires": {
+            "capabilities": task.capabilities,
+            "resources": {name: amount / MICRO for name, amount in task.resources.items()},
+            "labels": task.labels,
+            "slots": task.slots,
+        },
+        "priority": task.priority,
+        "submitted_at": seconds(task.submitted_at),
+        "deadline": None if task.deadline is None else seconds(task.deadline),
+        "epoch": task.epoch,
+        "attempts": task.attempts,
+        "max_attempts": task.max_attempts,
+        "deliveries": task.deliveries,
+        "last_reason": task.last_reason,
+        "agent_id": None if task.state == "pending" else task.agent_id,
+        "directive_id": task.directive_id,
+    }
+    if task.state == "pending":
+        queue = fleet.classes[task.class_id].queue
+        explanation["pending_since"] = seconds(task.pending_since)
+        explanation["class"] = task.class_id
+        explanation["ahead_in_class"] = [entry[3] for entry in queue].index(task.task_id)
+        explanation["retry_at"] = seconds(task.retry_at) if task.retry_at > now else None
+    return explanation
+
+
+def _explain_ended(
+    fold: FleetFold, fleet: FleetState, task_id: str, ended: EndedTaskRow
+) -> dict[str, object]:
+    return {
+        **_head(fold, fleet, task_id, ended.state, ended.reason or ended.state),
+        "agents": fleet.registered,
+        "counts": {"ended": fleet.registered} if fleet.registered else {},
+        "ended_at": seconds(ended.ended_at),
+        "epoch": ended.epoch,
+        "attempt": ended.attempt,
+        "agent_id": ended.agent_id,
+    }
+
+
+def _head(fold: FleetFold, fleet: FleetState, task_id: str, state: str, reason: str) -> dict[str, object]:
+    return {
+        "task_id": task_id,
+        "fleet": fleet.name,
+        "state": state,
+        "reason": reason,
+        "as_of": {"offset": fold.state.clock.offset, "time": seconds(fold.state.clock.log_time)},
+    }
+
+
+def survey(fleet: FleetState, task: TaskRow, now: int) -> tuple[dict[str, int], dict[str, str] | None]:
+    """How many registered agents each reason keeps from the task, and which agent is nearest to take it."""
+    counts: dict[Reason, int] = {}
+    nearest: dict[Reason, str] = {}
+    for shape in fleet.shapes.values():
+        for agent in shape.agents.values():
+            reason = feasibility(task, agent, now)
+            counts[reason] = counts.get(reason, 0) + 1
+            nearest[reason] = min(nearest.get(reason, agent.id), agent.id)
+    ordered = {reason: counts[reason] for reason in REASONS if reason in counts}
+    if not ordered:
+        return {}, None
+    best = next(reason for reason in reversed(REASONS) if reason in counts)
+    found = {"agent_id": nearest[best], "reason": best, "meaning": MEANING[best]}
+    return {str(reason): count for reason, count in ordered.items()}, found
+
+
+def pending_reason(task: TaskRow, counts: dict[str, int], now: int) -> str:
+    """The one word for why a pending task waits; what must change first comes first."""
+    if all(reason in _NEVER for reason in counts):
+        return "impossible"
+    if task.coalition is not None:
+        return "coalition"
+    if task.retry_at > now:
+        return "backoff"
+    if "eligible" in counts:
+        return "waiting_for_plan"
+    if any(reason in _BUSY for reason in counts):
+        return "capacity"
+    if "cooling_down" in counts:
+        return "cooling_down"
+    return "unavailable"

@@ -1,0 +1,132 @@
+"""The one feasibility function: may this agent be given this task now, and if not, why not.
+
+Planning, applying, explaining and dry runs all ask here. Planners and appliers that disagree about what is
+feasible refuse each other's work forever; one function cannot disagree with itself.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, TypeAlias
+
+from models.fleet.roster import Agent, Shape
+from models.fleet.rows import TaskRow
+
+Reason: TypeAlias = Literal[
+    "capability",
+    "label",
+    "resource",
+    "slots",
+    "offline",
+    "error",
+    "lost",
+    "suspected",
+    "drained",
+    "cordoned",
+    "draining",
+    "cooling_down",
+    "no_credit",
+    "resource_held",
+    "eligible",
+]
+REASONS: tuple[Reason, ...] = (
+    "capability",
+    "label",
+    "resource",
+    "slots",
+    "offline",
+    "error",
+    "lost",
+    "suspected",
+    "drained",
+    "cordoned",
+    "draining",
+    "cooling_down",
+    "no_credit",
+    "resource_held",
+    "eligible",
+)
+"""From farthest to nearest: what keeps an agent from a task, in the order in which it is checked."""
+
+MEANING: dict[Reason, str] = {
+    "capability": "lacks a capability that the task requires",
+    "label": "has not the labels that the task requires",
+    "resource": "has less of a resource, even when idle, than the task requires",
+    "slots": "has fewer slots, even when idle, than the task takes",
+    "offline": "says that it is offline",
+    "error": "says that it is in error",
+    "lost": "has been silent for too long and counts as lost",
+    "suspected": "has been silent for a while; it gets no new work until it is heard of",
+    "drained": "is being drained by an operator",
+    "cordoned": "is cordoned by an operator",
+    "draining": "says that it is draining",
+    "cooling_down": "rejected or ignored this task a moment ago and is not asked again yet",
+    "no_credit": "has no free slot for it",
+    "resource_held": "holds too much of a resource for other tasks",
+    "eligible": "could take it now",
+}
+
+
+class Needs(Protocol):
+    """What a task, or a class of equal tasks, asks of an agent."""
+
+    @property
+    def capabilities(self) -> list[str]: ...
+    @property
+    def resources(self) -> dict[str, int]: ...
+    @property
+    def labels(self) -> dict[str, str]: ...
+    @property
+    def slots(self) -> int: ...
+
+
+def feasibility(task: TaskRow, agent: Agent, now: int) -> Reason:
+    """The first reason that keeps ``agent`` from ``task`` at issue time ``now``, or ``eligible``."""
+    return never(task, agent.shape) or not_now(task, agent, task.skips.get(agent.id, 0), now) or "eligible"
+
+
+def never(needs: Needs, shape: Shape) -> Reason | None:
+    """Why an agent of this shape could not even hold it when alone, well and idle; ``None`` if it could."""
+    if not shape.capabilities.issuperset(needs.capabilities):
+        return "capability"
+    for name, value in needs.labels.items():
+        if shape.labels.get(name) != value:
+            return "label"
+    for name, amount in needs.resources.items():
+        if amount > shape.resources.get(name, 0):
+            return "resource"
+    if needs.slots > shape.slots:
+        return "slots"
+    return None
+
+
+def not_now(needs: Needs, agent: Agent, skipped_until: int, now: int) -> Reason | None:
+    """Why an agent of a fitting shape cannot take it at issue time ``now``; ``None`` if it can."""
+    away = unavailable(agent)
+    if away is not None:
+        return away
+    if now < skipped_until:
+        return "cooling_down"
+    if agent.held_slots + needs.slots > agent.shape.slots:
+        return "no_credit"
+    for name, amount in needs.resources.items():
+        if agent.held_resources.get(name, 0) + amount > agent.shape.resources.get(name, 0):
+            return "resource_held"
+    return None
+
+
+def unavailable(agent: Agent) -> Reason | None:
+    """Why the agent gets no new work at all, whatever the task; ``None`` if it gets some."""
+    row = agent.row
+    if row.status == "offline" or row.status == "error":
+        return row.status
+    if row.liveness == "suspected":
+        return "suspected"
+    if row.liveness != "alive":
+        return "lost"
+    if row.drained:
+        return "drained"
+    if row.cordoned:
+        return "cordoned"
+    if row.status == "draining":
+        return "draining"
+    return None

@@ -1,0 +1,94 @@
+"""What must hold between the tables after every record: for tests and ``doctor``, not for the hot path."""
+
+from __future__ import annotations
+
+from models.fleet.backlog import rank
+from models.fleet.roster import shape_key
+from models.fleet.state import FleetState, State
+
+
+def check(state: State) -> None:
+    """
+    Raises:
+        AssertionError: naming the invariant that does not hold, and for what.
+    """
+    clock = state.clock
+    assert sum(clock.outcomes.values()) == clock.records, "outcomes do not sum to the records read"
+    _check_assignments(state)
+    for key in state.tables.tasks.rows:
+        assert key not in state.tables.ended_tasks, f"task {key} is live and ended"
+    for directive_id in state.tables.directives.rows:
+        assert directive_id not in state.tables.ended_directives, f"{directive_id} is live and ended"
+    for fleet in state.fleets.values():
+        _check_agents(state, fleet)
+        _check_classes(state, fleet)
+
+
+def _check_assignments(state: State) -> None:
+    """A task that is not pending has exactly one live assignment, at its epoch; no other task has one."""
+    assigned: dict[str, str] = {}
+    for directive_id, row in state.tables.directives.rows.items():
+        if row.type != "assign_task":
+            assert row.expires_at is None, f"control directive {directive_id} expires"
+            continue
+        key = f"{row.fleet}/{row.task_id}"
+        assert key not in assigned, f"task {key} has two live assignments"
+        assigned[key] = directive_id
+        task = state.tables.tasks.rows[key]
+        assert task.directive_id == directive_id, f"task {key} does not know its assignment"
+        assert task.epoch == row.epoch, f"task {key} is at another epoch than its assignment"
+        assert task.agent_id == row.agent_id, f"task {key} is assigned to somebody else"
+        expected = "running" if row.accepted else "assigned"
+        assert task.state == expected, f"task {key} is {task.state}, not {expected}"
+        assert row.slots == task.slots, f"{directive_id} holds another credit than its task takes"
+    for key, task in state.tables.tasks.rows.items():
+        assert (task.state == "pending") == (key not in assigned), f"task {key} is {task.state}"
+        if task.state == "pending":
+            assert task.directive_id is None, f"pending task {key} has a live assignment"
+        assert task.attempts < task.max_attempts, f"task {key} outlived its attempts"
+
+
+def _check_agents(state: State, fleet: FleetState) -> None:
+    registered = 0
+    for agent in fleet.agents.values():
+        name = fleet.key(agent.id)
+        registered += agent.registered
+        assert state.tables.agents.rows[name] is agent.row, f"agent {name} is not its row"
+        assert agent.shape.key == shape_key(agent.row), f"agent {name} has a stale shape"
+        assert (agent.id in agent.shape.agents) == agent.registered, f"agent {name} is in the wrong shape"
+        held = sum(row.slots for row in agent.live.values())
+        assert agent.held_slots == held, f"agent {name} holds {agent.held_slots} slots, its ledger {held}"
+        resources: dict[str, int] = {}
+        for directive_id, row in agent.live.items():
+            assert state.tables.directives.rows[directive_id] is row, f"{directive_id} is not its row"
+            for resource, amount in row.resources.items():
+                resources[resource] = resources.get(resource, 0) + amount
+        assert agent.held_resources == {k: v for k, v in resources.items() if v}, f"agent {name}: resources"
+        gone = (
+            not agent.registered or agent.row.liveness == "lost" or agent.row.status in ("offline", "error")
+        )
+        if gone:
+            working = [row for row in agent.live.values() if row.type in ("assign_task", "withdraw_task")]
+            assert not working, f"agent {name} is gone and has live directives"
+    assert registered == fleet.registered, f"fleet {fleet.name} miscounts its registered agents"
+    live = sum(len(agent.live) for agent in fleet.agents.values())
+    rows = sum(row.fleet == fleet.name for row in state.tables.directives.rows.values())
+    assert live == rows, f"fleet {fleet.name} has {rows} live directives, its agents {live}"
+
+
+def _check_classes(state: State, fleet: FleetState) -> None:
+    waiting = {}
+    for task in state.tables.tasks.rows.values():
+        if task.fleet == fleet.name and task.state == "pending":
+            waiting[task.task_id] = rank(task)
+    queued = {}
+    for task_class in fleet.classes.values():
+        assert task_class.queue == sorted(task_class.queue), f"class {task_class.id} is out of order"
+        assert task_class.tasks > 0, f"class {task_class.id} outlived its tasks"
+        queued.update({entry[3]: entry for entry in task_class.queue})
+        known = fleet.key(task_class.id) in state.tables.impossible
+        assert known == task_class.impossible, f"class {task_class.id}: impossible is {known}"
+    assert queued == waiting, f"fleet {fleet.name} does not queue what is pending"
+    for key in state.tables.impossible.rows:
+        name, class_id = key.split("/")
+        assert name != fleet.name or class_id in fleet.classes, f"class {key} is gone and impossible"

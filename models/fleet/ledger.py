@@ -1,0 +1,180 @@
+"""Directives: how they are issued, what credit they hold, and how they end.
+
+The ledger is what the coordinator plans on: an agent's free slots and resources are what it announced minus
+what its live directives hold. Why a directive is issued or ends is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from models.fields import seconds
+from models.fleet.roster import Agent
+from models.fleet.rows import DirectiveRow, EndedDirectiveRow, TaskRow
+from models.fleet.state import FleetState
+from models.fleet.step import Step
+from models.outputs import Directive, DirectiveType
+
+ANSWER_MEMORY = 3_600_000
+"""Milliseconds for which an ended directive is told from one that never was, to late answers: no more than a
+precise reason depends on it."""
+
+
+def assign(step: Step, fleet: FleetState, task: TaskRow, agent: Agent, plan_id: str) -> None:
+    """Issue an assignment of ``task`` at its next epoch; the caller has checked that it is feasible."""
+    directive_id, index = step.next_directive(fleet)
+    task.epoch += 1
+    task.attempt = 1 + task.attempts
+    task.agent_id = agent.id
+    task.directive_id = directive_id
+    task.state = "assigned"
+    row = DirectiveRow(
+        fleet=fleet.name,
+        agent_id=agent.id,
+        type="assign_task",
+        offset=step.offset,
+        index=index,
+        issued_at=step.now,
+        ack_by=step.now + task.ack_timeout,
+        ack_timeout=task.ack_timeout,
+        outage=step.state.clock.outage,
+        task_id=task.task_id,
+        epoch=task.epoch,
+        attempt=task.attempt,
+        expires_at=step.now + task.run_timeout,
+        slots=task.slots,
+        resources=task.resources,
+    )
+    step.state.add_directive(fleet, directive_id, row)
+    directive = Directive(
+        directive_id=directive_id,
+        type="assign_task",
+        agent_id=agent.id,
+        fleet=fleet.name,
+        task_id=task.task_id,
+        epoch=task.epoch,
+        attempt=task.attempt,
+        plan_id=plan_id,
+        issued_at=row.issued_at,
+        ack_by=row.ack_by,
+        ack_timeout=row.ack_timeout,
+        expires_at=row.expires_at,
+        run_timeout=task.run_timeout,
+        payload=orjson.Fragment(task.payload),
+        cause=step.cause,
+    )
+    step.put_out("assign_task", directive.output())
+
+
+def withdraw(step: Step, fleet: FleetState, directive_id: str) -> None:
+    """End a live assignment and tell its agent to stop; the withdrawal holds the credit until it ends."""
+    row = step.state.tables.directives.rows[directive_id]
+    end(step, fleet, directive_id)
+    _control(
+        step,
+        fleet,
+        DirectiveRow(
+            fleet=fleet.name,
+            agent_id=row.agent_id,
+            type="withdraw_task",
+            offset=step.offset,
+            index=0,
+            issued_at=step.now,
+            ack_by=step.now + row.ack_timeout,
+            ack_timeout=row.ack_timeout,
+            outage=step.state.clock.outage,
+            task_id=row.task_id,
+            epoch=row.epoch,
+            attempt=row.attempt,
+            slots=row.slots,
+            resources=row.resources,
+        ),
+    )
+
+
+def command(
+    step: Step, fleet: FleetState, agent: Agent, kind: DirectiveType, deadline: int | None = None
+) -> None:
+    """Issue a control directive about the agent itself, in place of earlier ones: ``drain`` or ``resume``."""
+    for directive_id, row in agent.in_order():
+        if row.task_id is None:
+            end(step, fleet, directive_id)
+    ack_timeout = fleet.policy.control_ack_timeout
+    _control(
+        step,
+        fleet,
+        DirectiveRow(
+            fleet=fleet.name,
+            agent_id=agent.id,
+            type=kind,
+            offset=step.offset,
+            index=0,
+            issued_at=step.now,
+            ack_by=step.now + ack_timeout,
+            ack_timeout=ack_timeout,
+            outage=step.state.clock.outage,
+            deadline=deadline,
+        ),
+    )
+
+
+def repeat(step: Step, fleet: FleetState, directive_id: str) -> None:
+    """An unanswered control directive ends, and its credit is free; a new one repeats it, if not too often."""
+    row = step.state.tables.directives.rows[directive_id]
+    end(step, fleet, directive_id)
+    if row.round >= fleet.policy.control_attempts:
+        details = {"directive_id": directive_id, "task_id": row.task_id, "attempts": row.round}
+        step.alert(fleet.name, "control_unanswered", row.agent_id, row.type, details)
+        return
+    _control(
+        step,
+        fleet,
+        DirectiveRow(
+            fleet=fleet.name,
+            agent_id=row.agent_id,
+            type=row.type,
+            offset=step.offset,
+            index=0,
+            issued_at=step.now,
+            ack_by=step.now + row.ack_timeout,
+            ack_timeout=row.ack_timeout,
+            outage=step.state.clock.outage,
+            task_id=row.task_id,
+            epoch=row.epoch,
+            attempt=row.attempt,
+            round=row.round + 1,
+            deadline=row.deadline,
+        ),
+    )
+
+
+def end(step: Step, fleet: FleetState, directive_id: str) -> None:
+    """The directive is live no more: its credit is free, and no answer to it counts."""
+    tables = step.state.tables
+    row = tables.directives.rows[directive_id]
+    step.state.remove_directive(fleet, directive_id, row)
+    forget_at = step.now + ANSWER_MEMORY
+    tables.ended_directives.put(
+        directive_id, EndedDirectiveRow(fleet.name, row.agent_id, row.epoch, forget_at)
+    )
+    step.state.timers.moment(forget_at, "directive", directive_id)
+
+
+def _control(step: Step, fleet: FleetState, row: DirectiveRow) -> None:
+    directive_id, row.index = step.next_directive(fleet)
+    step.state.add_directive(fleet, directive_id, row)
+    directive = Directive(
+        directive_id=directive_id,
+        type=row.type,
+        agent_id=row.agent_id,
+        fleet=fleet.name,
+        task_id=row.task_id,
+        epoch=row.epoch,
+        attempt=row.attempt,
+        issued_at=row.issued_at,
+        ack_by=row.ack_by,
+        ack_timeout=row.ack_timeout,
+        payload=None if row.deadline is None else {"deadline": seconds(row.deadline)},
+        cause=step.cause,
+    )
+    step.put_out(row.type, directive.output())

@@ -1,0 +1,103 @@
+"""Fleet time, and what becomes overdue by it.
+
+Fleet time is the log time up to which *every* partition of the events topic has been forwarded into the fleet
+log. What has not been answered by then was not answered in time, however far behind the coordinator is.
+"""
+
+from __future__ import annotations
+
+from models.fleet import impossible, ledger, reports, tasks
+from models.fleet.rows import SourceRow
+from models.fleet.state import State, directive_due
+from models.fleet.step import Step
+from models.policy import TICK_INTERVAL
+
+OUTAGE = 3 * TICK_INTERVAL
+"""Milliseconds. With a tick each interval, fleet time moves in small steps; a jump of more than this means that
+nobody could append meanwhile, agents included, and that their answers are late without fault."""
+
+
+def hear(state: State, partition: int, through: int) -> None:
+    """One partition of the events topic has been forwarded up to ``through``."""
+    row = state.source(partition)
+    if through <= row.through:
+        return
+    slowest = row.through == state.clock.fleet_time
+    row.through = through
+    state.tables.sources.touch(str(partition))
+    if slowest:  # only the slowest partition holds fleet time back
+        _advance(state)
+
+
+def _advance(state: State) -> None:
+    clock = state.clock
+    sources = state.tables.sources.rows
+    if len(sources) < state.events_partitions:
+        return
+    fleet_time = min(map(_through, sources.values()))
+    if fleet_time <= clock.fleet_time:
+        return
+    if clock.fleet_time >= 0 and fleet_time - clock.fleet_time > OUTAGE:
+        clock.outage += fleet_time - clock.fleet_time
+    clock.fleet_time = fleet_time
+
+
+def run(step: Step) -> None:
+    """Do all that is overdue: directives first, then moments, each in the order of time and name."""
+    state = step.state
+    timers = state.timers
+    fleet_time = state.clock.fleet_time
+    while (directive := timers.due_directive(fleet_time - state.clock.outage)) is not None:
+        _directive_overdue(step, *directive)
+    while (moment := timers.due_moment(fleet_time)) is not None:
+        due, kind, key = moment
+        if kind == "deadline":
+            _deadline_passed(step, key, due)
+        elif kind == "impossible":
+            impossible.alert_class(step, key, due)
+        elif kind == "window":
+            reports.report(step, key, due)
+        else:
+            _forget(state, kind, key, due)
+
+
+def _directive_overdue(step: Step, due: int, directive_id: str) -> None:
+    row = step.state.tables.directives.get(directive_id)
+    if row is None or directive_due(row) != due:
+        return
+    fleet = step.state.fleets[row.fleet]
+    if row.type != "assign_task":
+        ledger.repeat(step, fleet, directive_id)
+        return
+    task = step.state.tables.tasks.rows[fleet.key(row.task_id or "")]
+    ledger.withdraw(step, fleet, directive_id)
+    if row.accepted:
+        tasks.take_back(step, fleet, task, "run_timeout", "attempt", backoff=True)
+    else:
+        tasks.take_back(step, fleet, task, "ack_timeout", "delivery")
+
+
+def _deadline_passed(step: Step, key: str, due: int) -> None:
+    task = step.state.tables.tasks.get(key)
+    if task is not None and task.state == "pending" and task.deadline == due:
+        tasks.finish(step, step.state.fleets[task.fleet], task, "failed", "deadline")
+
+
+def _forget(state: State, kind: str, key: str, due: int) -> None:
+    tables = state.tables
+    if kind == "task":
+        task = tables.ended_tasks.get(key)
+        if task is not None and task.forget_at == due:
+            tables.ended_tasks.delete(key)
+    elif kind == "directive":
+        directive = tables.ended_directives.get(key)
+        if directive is not None and directive.forget_at == due:
+            tables.ended_directives.delete(key)
+    else:
+        alert = tables.alerts.get(key)
+        if alert is not None and alert.until == due:
+            tables.alerts.delete(key)
+
+
+def _through(row: SourceRow) -> int:
+    return row.through

@@ -1,0 +1,140 @@
+"""Performance reports: one for each closed window of a fleet, with what its agents measured and what got done.
+
+Each partition of the events topic closes the window for its own agents, so a report waits until fleet time
+shows that all of them have; a share that comes later still gets a report of its own.
+"""
+
+from __future__ import annotations
+
+from models.fleet.feasibility import unavailable
+from models.fleet.rows import WindowRow
+from models.fleet.state import FleetState
+from models.fleet.step import Step
+from models.fleet_records import WindowClosed
+from models.outputs import Report
+from models.policy import TICK_INTERVAL
+
+MAX_METRICS = 64
+"""Names of metrics that one report aggregates; which ones is decided by who comes first."""
+
+_PATIENCE = 3 * TICK_INTERVAL
+_COUNTS = ("submitted", "completed", "failed", "cancelled", "assigned", "waited")
+
+
+def collect(step: Step, fleet: FleetState, record: WindowClosed) -> None:
+    """Add one partition's share of a window."""
+    table = step.state.tables.windows
+    key = f"{fleet.name}/{record.start}/{record.end}"
+    row = table.get(key)
+    if row is None:
+        # Partitions close a window when log time is past its end by the allowed lateness, or soon after.
+        earliest = record.end + fleet.policy.windows.max_lateness
+        due = max(earliest, step.state.clock.fleet_time) + _PATIENCE
+        row = WindowRow(fleet=fleet.name, start=record.start, end=record.end, due=due)
+        step.state.timers.moment(due, "window", key)
+    row.agents += len(record.agents)
+    row.late += record.late
+    for metrics in record.agents.values():
+        for name, aggregate in metrics.items():
+            seen = row.metrics.get(name)
+            if seen is None:
+                if len(row.metrics) >= MAX_METRICS:
+                    continue
+                seen = (0, 0, 0.0, aggregate.min, aggregate.max, 0.0)
+            agents, samples, means, least, greatest, lasts = seen
+            row.metrics[name] = (
+                agents + 1,
+                samples + aggregate.count,
+                means + aggregate.mean,
+                min(least, aggregate.min),
+                max(greatest, aggregate.max),
+                lasts + aggregate.last,
+            )
+    table.put(key, row)
+
+
+def report(step: Step, key: str, due: int) -> None:
+    """Send the report of a window, unless it was sent already."""
+    table = step.state.tables.windows
+    row = table.get(key)
+    if row is None or row.due != due:
+        return
+    table.delete(key)
+    fleet = step.state.fleets[row.fleet]
+    output = Report(
+        fleet=fleet.name,
+        start=row.start,
+        end=row.end,
+        time=step.now,
+        agents={**_agents(fleet), "reporting": row.agents},
+        slots={
+            "total": sum(shape.slots * len(shape.agents) for shape in fleet.shapes.values()),
+            "held": sum(agent.held_slots for agent in fleet.agents.values()),
+        },
+        queue=_queue(fleet),
+        period=_period(step, fleet),
+        metrics={name: _metric(*row.metrics[name]) for name in sorted(row.metrics)},
+        late=row.late,
+        cause=step.cause,
+    )
+    step.put_out("performance_report", output.output())
+
+
+def _agents(fleet: FleetState) -> dict[str, int]:
+    """Registered agents, and how many of them get new work or why they do not."""
+    counts = {"registered": fleet.registered, "available": 0}
+    for agent in fleet.agents.values():
+        if agent.registered:
+            state = unavailable(agent) or "available"
+            counts[state] = counts.get(state, 0) + 1
+    return {name: counts[name] for name in sorted(counts)}
+
+
+def _queue(fleet: FleetState) -> dict[str, int]:
+    """Pending tasks by what their class waits for; the parts sum to ``pending``."""
+    counts = {"pending": fleet.pending, "waiting": 0, "impossible": 0, "coalition": 0}
+    for task_class in fleet.classes.values():
+        if task_class.impossible:
+            counts["impossible"] += len(task_class.queue)
+        elif task_class.coalition:
+            counts["coalition"] += len(task_class.queue)
+        else:
+            counts["waiting"] += len(task_class.queue)
+    return counts
+
+
+def _period(step: Step, fleet: FleetState) -> dict[str, float]:
+    """What got done since the last report."""
+    row = fleet.row
+    now = {name: getattr(row, name) for name in _COUNTS}
+    then = row.reported
+    done = {name: now[name] - then.get(name, 0) for name in _COUNTS}
+    span = step.now - then.get("time", step.now)
+    period = {
+        "seconds": span / 1000,
+        "submitted": done["submitted"],
+        "assigned": done["assigned"],
+        "completed": done["completed"],
+        "failed": done["failed"],
+        "cancelled": done["cancelled"],
+        "throughput": done["completed"] * 1000 / span if span else 0.0,
+        "wait_mean": done["waited"] / done["assigned"] / 1000 if done["assigned"] else 0.0,
+        "wait_max": row.waited_max / 1000,
+    }
+    row.reported = {**now, "time": step.now}
+    row.waited_max = 0
+    step.state.touch_fleet(fleet)
+    return period
+
+
+def _metric(
+    agents: int, samples: int, means: float, least: float, greatest: float, lasts: float
+) -> dict[str, float]:
+    return {
+        "agents": agents,
+        "samples": samples,
+        "mean": means / agents,
+        "min": least,
+        "max": greatest,
+        "last_mean": lasts / agents,
+    }

@@ -1,0 +1,299 @@
+"""What the fleet fold remembers: the rows of its tables. Whatever is not here does not survive a restart.
+
+Rows are stored as arrays: a new field goes to the end and has a default, so that old rows still decode.
+Times and durations are integer milliseconds. Amounts of resources are integer millionths (:func:`micro`): sums
+of integers are the same in every order, so what is derived from rows equals what was kept up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from models.events import DEFAULT_HEARTBEAT_INTERVAL, Status
+from models.fold import Table
+from models.outputs import DirectiveType
+
+Liveness: TypeAlias = Literal["alive", "suspected", "lost", "deregistered"]
+TaskState: TypeAlias = Literal["pending", "assigned", "running"]
+EndState: TypeAlias = Literal["completed", "failed", "cancelled"]
+Outcome: TypeAlias = Literal["applied", "duplicate", "late", "rejected", "dead_lettered", "rekeyed", "tick"]
+OUTCOMES: tuple[Outcome, ...] = (
+    "applied",
+    "duplicate",
+    "late",
+    "rejected",
+    "dead_lettered",
+    "rekeyed",
+    "tick",
+)
+"""What can become of a record; every record read has exactly one. This fold never says late or rekeyed."""
+
+MICRO = 1_000_000
+
+
+def micro(amounts: Mapping[str, float]) -> dict[str, int]:
+    """Amounts of resources as integer millionths, in the order of their names."""
+    return {name: round(amounts[name] * MICRO) for name in sorted(amounts)}
+
+
+class ClockRow(msgspec.Struct, array_like=True):
+    """The partition itself: its time and its books. One row, with the empty key."""
+
+    log_time: int = 0
+    """The highest append time so far; what the next output is issued at, unless its record is younger."""
+    fleet_time: int = -1
+    """Log time up to which every events partition has been forwarded; -1 until each has reported."""
+    outage: int = 0
+    """The sum of all jumps of fleet time through which nobody could append."""
+    records: int = 0
+    """Records read; the outcomes sum to it."""
+    outcomes: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    rejections: dict[str, int] = msgspec.field(default_factory=dict)
+    """Rejected records by reason."""
+    refusals: dict[str, int] = msgspec.field(default_factory=dict)
+    """Entries of plans that no longer held when they were applied, by reason."""
+    operations: dict[str, int] = msgspec.field(default_factory=dict)
+    """Directives, results and alerts put out, by type."""
+    offset: int = -1
+    """Of the last record read."""
+
+
+class SourceRow(msgspec.Struct, array_like=True):
+    """How far one partition of the events topic has been forwarded into here; key: its number."""
+
+    through: int = -1
+    offset: int = -1
+    index: int = -1
+    """With ``offset``: the highest source position seen. A record at or below it is a repeat."""
+
+
+class FleetRow(msgspec.Struct, array_like=True):
+    """One fleet; key: its name. The counts serve its reports."""
+
+    policy: dict[str, Any] | None = None
+    """The policy in force, as it stands on the wire; ``None`` for the default."""
+    submitted: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    assigned: int = 0
+    """Assignments issued."""
+    waited: int = 0
+    """Sum of milliseconds that tasks were pending before an assignment, over all assignments."""
+    reported: dict[str, int] = msgspec.field(default_factory=dict)
+    """The counts above as the last report had them, with its time."""
+    waited_max: int = 0
+    """Longest such wait since the last report."""
+
+
+class AgentRow(msgspec.Struct, array_like=True):
+    """One agent; key ``fleet/agent_id``."""
+
+    fleet: str
+    agent_id: str
+    capabilities: list[str] = msgspec.field(default_factory=list)
+    """Sorted, without repeats."""
+    slots: int = 1
+    """How many tasks it works on at once: its credits."""
+    resources: dict[str, int] = msgspec.field(default_factory=dict)
+    """Capacities in millionths."""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    zone: str | None = None
+    version: str | None = None
+    heartbeat_interval: int = DEFAULT_HEARTBEAT_INTERVAL
+    incarnation: int = 0
+    """Of its last registration; a higher one means that it started again."""
+    status: Status = "active"
+    current_load: float = 0.0
+    """The agent's own view. Shown to people, never planned on: the ledger knows better (and sooner)."""
+    liveness: Liveness = "alive"
+    cordoned: bool = False
+    drained: bool = False
+    """Cordoned, and told to finish. Both are an operator's flags, which no status clears."""
+    registered_at: int = 0
+    changed_at: int = 0
+    """Issue time of the last record that changed this row."""
+    used: dict[str, int] = msgspec.field(default_factory=dict)
+    """What it reported as used, in millionths. Shown to people, not planned on."""
+
+
+class TaskRow(msgspec.Struct, array_like=True):
+    """One task that has not ended; key ``fleet/task_id``."""
+
+    fleet: str
+    task_id: str
+    class_id: str
+    """Tasks with equal requirements share it."""
+    digest: bytes
+    """Of what was submitted: an equal submission is a duplicate."""
+    sequence: int
+    """Offset of the record that submitted it: its age."""
+    submitted_at: int
+    capabilities: list[str]
+    resources: dict[str, int]
+    labels: dict[str, str]
+    slots: int
+    priority: int
+    deadline: int | None
+    max_attempts: int
+    ack_timeout: int
+    run_timeout: int
+    payload: bytes
+    """Compact JSON, as it goes out with every assignment."""
+    coalition: bytes | None = None
+    """Compact JSON of the coalition asked for, if any."""
+    size: float = 1.0
+    prefer_zone: str | None = None
+    prefer_labels: dict[str, str] = msgspec.field(default_factory=dict)
+    tenant: str | None = None
+    state: TaskState = "pending"
+    pending_since: int = 0
+    epoch: int = 0
+    """Of the last assignment; 0 before the first. The next one opens ``epoch + 1``."""
+    attempts: int = 0
+    """Failures, run timeouts, and losses after acceptance."""
+    deliveries: int = 0
+    """Rejections and ack timeouts."""
+    retry_at: int = 0
+    """Issue time before which it is not placed again."""
+    skips: dict[str, int] = msgspec.field(default_factory=dict)
+    """Agents that rejected or ignored it, and the issue time until which they are not asked again."""
+    directive_id: str | None = None
+    """Its live assignment, while it is not pending."""
+    agent_id: str | None = None
+    """Addressee of the last assignment."""
+    attempt: int = 0
+    """What the last assignment carried as its attempt."""
+    last_reason: str | None = None
+    """Why the last assignment ended."""
+    impossible_alerted: bool = False
+
+
+class EndedTaskRow(msgspec.Struct, array_like=True):
+    """What is remembered of a task after its end; key ``fleet/task_id``."""
+
+    state: EndState
+    digest: bytes
+    ended_at: int
+    epoch: int
+    attempt: int
+    agent_id: str | None
+    reason: str | None
+    submitted_at: int
+    forget_at: int
+    """Fleet time after which its id may be used again."""
+
+
+class DirectiveRow(msgspec.Struct, array_like=True):
+    """A live directive; key: its id. It holds credit until it ends, and is deleted then."""
+
+    fleet: str
+    agent_id: str
+    type: DirectiveType
+    offset: int
+    """Of the fleet record that caused it; with ``index`` its place in the order of issue."""
+    index: int
+    issued_at: int
+    ack_by: int
+    ack_timeout: int
+    outage: int
+    """The clock's ``outage`` when it was issued: later ones extend its times."""
+    task_id: str | None = None
+    epoch: int | None = None
+    attempt: int | None = None
+    expires_at: int | None = None
+    slots: int = 0
+    """Credit held."""
+    resources: dict[str, int] = msgspec.field(default_factory=dict)
+    """Resources held, in millionths."""
+    accepted: bool = False
+    progress: float | None = None
+    round: int = 1
+    """Control directives are repeated until answered; this is the how-manieth."""
+    deadline: int | None = None
+    """Of a drain, as the operator gave it."""
+
+
+class EndedDirectiveRow(msgspec.Struct, array_like=True):
+    """A directive that ended not long ago, so that a late answer gets a precise reason; key: its id."""
+
+    fleet: str
+    agent_id: str
+    epoch: int | None
+    forget_at: int
+
+
+class ImpossibleRow(msgspec.Struct, array_like=True):
+    """A class of pending tasks that no registered agent could ever hold; key ``fleet/class_id``."""
+
+    since: int
+
+
+class WindowRow(msgspec.Struct, array_like=True):
+    """A closed window whose report is still open for other partitions' shares; key ``fleet/start/end``."""
+
+    fleet: str
+    start: int
+    end: int
+    due: int
+    """The report goes out when fleet time is past this."""
+    agents: int = 0
+    late: int = 0
+    metrics: dict[str, tuple[int, int, float, float, float, float]] = msgspec.field(default_factory=dict)
+    """Per metric: agents, samples, sum of the agents' means, least, greatest, sum of the agents' last."""
+
+
+class AlertRow(msgspec.Struct, array_like=True):
+    """An alert that is not repeated before ``until``; key ``fleet/type/reason/subject``."""
+
+    until: int
+
+
+class Tables:
+    """The tables of one partition's fold."""
+
+    __slots__ = (
+        "agents",
+        "alerts",
+        "clock",
+        "directives",
+        "ended_directives",
+        "ended_tasks",
+        "fleets",
+        "impossible",
+        "sources",
+        "tasks",
+        "windows",
+    )
+
+    def __init__(self) -> None:
+        self.clock = Table("clock", ClockRow)
+        self.sources = Table("sources", SourceRow)
+        self.fleets = Table("fleets", FleetRow)
+        self.agents = Table("agents", AgentRow)
+        self.tasks = Table("tasks", TaskRow)
+        self.ended_tasks = Table("ended_tasks", EndedTaskRow)
+        self.directives = Table("directives", DirectiveRow)
+        self.ended_directives = Table("ended_directives", EndedDirectiveRow)
+        self.impossible = Table("impossible", ImpossibleRow)
+        self.windows = Table("windows", WindowRow)
+        self.alerts = Table("alerts", AlertRow)
+
+    def by_name(self) -> dict[str, Table[Any]]:
+        tables = (
+            self.clock,
+            self.sources,
+            self.fleets,
+            self.agents,
+            self.tasks,
+            self.ended_tasks,
+            self.directives,
+            self.ended_directives,
+            self.impossible,
+            self.windows,
+            self.alerts,
+        )
+        return {table.name: table for table in tables}

@@ -1,0 +1,250 @@
+"""The state of one partition of the fleet log: its tables, and what derives from them.
+
+Every change of a row that something derives from goes through here, so that rosters, backlogs and timers are
+always what :meth:`State.restored` would build. Why something changes is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from models.fleet.backlog import TaskClass, rank
+from models.fleet.feasibility import unavailable
+from models.fleet.roster import Agent, Shape, ShapeKey, shape_key
+from models.fleet.rows import AgentRow, ClockRow, DirectiveRow, FleetRow, SourceRow, Tables, TaskRow
+from models.fleet.timers import MomentKind, Timers
+from models.policy import DEFAULT_POLICY, Policy, patched
+
+
+class FleetState:
+    """One fleet: its policy, agents, and pending tasks by class."""
+
+    __slots__ = ("agents", "classes", "name", "policy", "registered", "row", "shapes")
+
+    def __init__(self, name: str, row: FleetRow) -> None:
+        self.name = name
+        self.row = row
+        self.policy = policy_of(row)
+        self.agents: dict[str, Agent] = {}
+        """All agents by id, deregistered ones too."""
+        self.registered = 0
+        self.shapes: dict[ShapeKey, Shape] = {}
+        """The shapes of registered agents."""
+        self.classes: dict[str, TaskClass] = {}
+
+    def key(self, name: str) -> str:
+        """The key, in the tables, of an agent, task or class of this fleet."""
+        return f"{self.name}/{name}"
+
+    @property
+    def pending(self) -> int:
+        return sum(len(task_class.queue) for task_class in self.classes.values())
+
+
+class State:
+    """Tables and what derives from them, for one partition."""
+
+    __slots__ = ("clock", "events_partitions", "fleets", "tables", "timers")
+
+    def __init__(self, events_partitions: int) -> None:
+        self.events_partitions = events_partitions
+        self.tables = Tables()
+        self.clock = ClockRow()
+        self.timers = Timers()
+        self.fleets: dict[str, FleetState] = {}
+
+    # -- fleets and sources
+
+    def fleet(self, name: str) -> FleetState:
+        """The fleet of this name; it comes to be by use."""
+        fleet = self.fleets.get(name)
+        if fleet is None:
+            fleet = FleetState(name, self.tables.fleets.put(name, FleetRow()))
+            self.fleets[name] = fleet
+        return fleet
+
+    def touch_fleet(self, fleet: FleetState) -> None:
+        self.tables.fleets.touch(fleet.name)
+
+    def source(self, partition: int) -> SourceRow:
+        key = str(partition)
+        row = self.tables.sources.get(key)
+        return self.tables.sources.put(key, SourceRow()) if row is None else row
+
+    # -- agents
+
+    def add_agent(self, fleet: FleetState, row: AgentRow) -> list[TaskClass]:
+        """Put a new agent; return the classes that became possible by it."""
+        self.tables.agents.put(fleet.key(row.agent_id), row)
+        agent = self._enlist(fleet, row)
+        return self._reshape(fleet, agent)
+
+    def agent_changed(self, fleet: FleetState, agent: Agent) -> list[TaskClass]:
+        """Take note of a changed row; return the classes that became possible or impossible by it."""
+        self.tables.agents.touch(fleet.key(agent.id))
+        return self._reshape(fleet, agent)
+
+    def _enlist(self, fleet: FleetState, row: AgentRow) -> Agent:
+        key = shape_key(row)
+        agent = Agent(row, fleet.shapes.get(key) or Shape(key, row))
+        fleet.agents[row.agent_id] = agent
+        return agent
+
+    def _reshape(self, fleet: FleetState, agent: Agent) -> list[TaskClass]:
+        old = agent.shape
+        key = shape_key(agent.row)
+        was_member = agent.id in old.agents
+        if was_member == agent.registered and old.key == key:
+            self._reopen(agent)
+            return []
+        before = {task_class.id for task_class in fleet.classes.values() if task_class.impossible}
+        if was_member:
+            del old.agents[agent.id]
+            old.open.pop(agent.id, None)
+            fleet.registered -= 1
+            if not old.agents:
+                del fleet.shapes[old.key]
+                for task_class in fleet.classes.values():
+                    task_class.capable.pop(old.key, None)
+        shape = fleet.shapes.get(key) or Shape(key, agent.row)
+        agent.shape = shape
+        if agent.registered:
+            if not shape.agents:
+                fleet.shapes[key] = shape
+                for task_class in fleet.classes.values():
+                    task_class.meet(shape)
+            shape.agents[agent.id] = agent
+            fleet.registered += 1
+        self._reopen(agent)
+        return [c for c in fleet.classes.values() if c.impossible != (c.id in before)]
+
+    def _reopen(self, agent: Agent) -> None:
+        if agent.registered and agent.held_slots < agent.shape.slots and unavailable(agent) is None:
+            agent.shape.open[agent.id] = agent
+        else:
+            agent.shape.open.pop(agent.id, None)
+
+    # -- tasks
+
+    def add_task(self, fleet: FleetState, task: TaskRow) -> TaskClass:
+        """Put a new, pending task."""
+        self.tables.tasks.put(fleet.key(task.task_id), task)
+        self._classify(fleet, task)
+        return self.make_pending(fleet, task)
+
+    def make_pending(self, fleet: FleetState, task: TaskRow) -> TaskClass:
+        task.state = "pending"
+        task_class = fleet.classes[task.class_id]
+        task_class.enqueue(task)
+        key = fleet.key(task.task_id)
+        if task.deadline is not None:
+            self.timers.moment(task.deadline, "deadline", key)
+        self.tables.tasks.touch(key)
+        return task_class
+
+    def unqueue(self, fleet: FleetState, task: TaskRow) -> TaskClass:
+        """Take a pending task from its queue, since it is assigned or ends."""
+        task_class = fleet.classes[task.class_id]
+        task_class.dequeue(task)
+        self.tables.tasks.touch(fleet.key(task.task_id))
+        return task_class
+
+    def remove_task(self, fleet: FleetState, task: TaskRow) -> None:
+        """Drop a task that has ended; it must not be queued."""
+        self.tables.tasks.delete(fleet.key(task.task_id))
+        task_class = fleet.classes[task.class_id]
+        task_class.tasks -= 1
+        if not task_class.tasks:
+            del fleet.classes[task.class_id]
+
+    def _classify(self, fleet: FleetState, task: TaskRow) -> TaskClass:
+        task_class = fleet.classes.get(task.class_id)
+        if task_class is None:
+            task_class = TaskClass(task)
+            fleet.classes[task.class_id] = task_class
+            for shape in fleet.shapes.values():
+                task_class.meet(shape)
+        task_class.tasks += 1
+        return task_class
+
+    # -- directives
+
+    def add_directive(self, fleet: FleetState, directive_id: str, row: DirectiveRow) -> None:
+        self.tables.directives.put(directive_id, row)
+        agent = fleet.agents[row.agent_id]
+        agent.hold(directive_id, row)
+        self._reopen(agent)
+        self.timers.directive(directive_due(row), directive_id)
+
+    def directive_changed(self, directive_id: str, row: DirectiveRow) -> None:
+        self.tables.directives.touch(directive_id)
+        self.timers.directive(directive_due(row), directive_id)
+
+    def remove_directive(self, fleet: FleetState, directive_id: str, row: DirectiveRow) -> None:
+        self.tables.directives.delete(directive_id)
+        agent = fleet.agents[row.agent_id]
+        agent.release(directive_id)
+        self._reopen(agent)
+
+    # -- restore
+
+    def restored(self) -> None:
+        """Build all that derives from the rows."""
+        tables = self.tables
+        self.clock = tables.clock.rows.get("") or ClockRow()
+        self.fleets = {name: FleetState(name, row) for name, row in tables.fleets.rows.items()}
+        for agent_row in tables.agents.rows.values():
+            fleet = self.fleets[agent_row.fleet]
+            self._reshape(fleet, self._enlist(fleet, agent_row))
+        for directive_id, directive in tables.directives.rows.items():
+            agent = self.fleets[directive.fleet].agents[directive.agent_id]
+            agent.hold(directive_id, directive)
+            self._reopen(agent)
+        for task in tables.tasks.rows.values():
+            task_class = self._classify(self.fleets[task.fleet], task)
+            if task.state == "pending":
+                task_class.queue.append(rank(task))
+        for fleet in self.fleets.values():
+            for task_class in fleet.classes.values():
+                task_class.queue.sort()
+        directives = [(directive_due(row), key) for key, row in tables.directives.rows.items()]
+        self.timers.restored(directives, list(self._moments()))
+
+    def _moments(self) -> Iterable[tuple[int, MomentKind, str]]:
+        tables = self.tables
+        for key, task in tables.tasks.rows.items():
+            if task.state == "pending" and task.deadline is not None:
+                yield task.deadline, "deadline", key
+        for key, ended_task in tables.ended_tasks.rows.items():
+            yield ended_task.forget_at, "task", key
+        for key, ended_directive in tables.ended_directives.rows.items():
+            yield ended_directive.forget_at, "directive", key
+        for key, impossible in tables.impossible.rows.items():
+            yield impossible.since + IMPOSSIBLE_GRACE, "impossible", key
+        for key, window in tables.windows.rows.items():
+            yield window.due, "window", key
+        for key, alert in tables.alerts.rows.items():
+            yield alert.until, "alert", key
+
+
+IMPOSSIBLE_GRACE = 5_000
+"""Milliseconds before tasks that nobody could hold raise alerts: agents and tasks may start at once."""
+
+
+def directive_due(row: DirectiveRow) -> int:
+    """When the directive becomes overdue, in time without outages.
+
+    An accepted assignment waits for its run timeout. All else waits for an answer by ``ack_by``; even accepted
+    control directives, since only their completion (or refusal) answers them.
+    """
+    if row.accepted and row.expires_at is not None:
+        return row.expires_at - row.outage
+    return row.ack_by - row.outage
+
+
+def policy_of(row: FleetRow) -> Policy:
+    if row.policy is None:
+        return DEFAULT_POLICY
+    version = row.policy["version"]
+    assert isinstance(version, int)
+    return patched(DEFAULT_POLICY, row.policy, version)

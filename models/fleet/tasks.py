@@ -1,0 +1,232 @@
+"""The life of a task: submitted, pending, assigned, running, and exactly one end.
+
+pending -> assigned -> running -> completed | failed | cancelled
+   ^__________|___________|   with a higher epoch, while the task's limits allow
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Literal
+from zlib import crc32
+
+import orjson
+
+from models.codec import encode
+from models.events import TaskCancelled, TaskSubmitted
+from models.fleet import impossible, ledger
+from models.fleet.backlog import class_id_of
+from models.fleet.roster import Agent
+from models.fleet.rows import EndedTaskRow, EndState, Outcome, TaskRow, micro
+from models.fleet.state import FleetState
+from models.fleet.step import Step
+from models.outputs import Result, ResultType
+from models.policy import RetryPolicy
+
+_RESULT: dict[EndState, ResultType] = {
+    "completed": "task_completed",
+    "failed": "task_failed",
+    "cancelled": "task_cancelled",
+}
+
+
+def submit(step: Step, fleet: FleetState, event: TaskSubmitted) -> Outcome:
+    tables = step.state.tables
+    key = fleet.key(event.task_id)
+    digest = digest_of(event)
+    known = tables.tasks.get(key) or tables.ended_tasks.get(key)
+    if known is not None:
+        if known.digest == digest:
+            return "duplicate"
+        return step.reject(fleet, "task_exists", event.task_id)
+    task = _row_of(step, event, digest)
+    fleet.row.submitted += 1
+    step.state.touch_fleet(fleet)
+    impossible.review(step, fleet, step.state.add_task(fleet, task))
+    impossible.alert_newcomer(step, fleet, task)
+    return "applied"
+
+
+def cancel(step: Step, fleet: FleetState, event: TaskCancelled) -> Outcome:
+    tables = step.state.tables
+    key = fleet.key(event.task_id)
+    task = tables.tasks.get(key)
+    if task is None:
+        reason = "not_live" if key in tables.ended_tasks else "unknown_task"
+        return step.reject(fleet, reason, event.task_id)
+    if task.directive_id is not None:
+        ledger.withdraw(step, fleet, task.directive_id)
+    finish(step, fleet, task, "cancelled", event.reason)
+    return "applied"
+
+
+def assign(step: Step, fleet: FleetState, task: TaskRow, agent: Agent, plan_id: str) -> None:
+    """Give a pending task to an agent; the caller has checked that it is feasible."""
+    waited = step.now - max(task.pending_since, task.retry_at)
+    fleet.row.assigned += 1
+    fleet.row.waited += waited
+    fleet.row.waited_max = max(fleet.row.waited_max, waited)
+    step.state.touch_fleet(fleet)
+    task_class = step.state.unqueue(fleet, task)
+    ledger.assign(step, fleet, task, agent, plan_id)
+    impossible.review(step, fleet, task_class)
+
+
+def accepted(step: Step, fleet: FleetState, task: TaskRow) -> None:
+    if task.state == "assigned":
+        task.state = "running"
+        step.state.tables.tasks.touch(fleet.key(task.task_id))
+
+
+def take_back(
+    step: Step,
+    fleet: FleetState,
+    task: TaskRow,
+    reason: str,
+    counts: Literal["attempt", "delivery", "nothing"],
+    *,
+    backoff: bool = False,
+) -> None:
+    """The task's assignment has ended without completing it: back into the queue, unless a limit is reached.
+
+    Args:
+        reason: Why the assignment ended; it becomes the task's if this was its last.
+        counts: What the end costs the task. A delivery also spares it the same agent for a while.
+        backoff: Whether to wait before the next attempt: after failures, which may well repeat at once.
+            What another agent can cure at once (rejection, silence, loss) does not wait.
+    """
+    policy = fleet.policy
+    task.directive_id = None
+    task.last_reason = reason
+    if counts == "attempt":
+        task.attempts += 1
+        if task.attempts >= task.max_attempts:
+            finish(step, fleet, task, "failed", reason)
+            return
+    if counts == "delivery":
+        task.deliveries += 1
+        if task.deliveries >= policy.deliveries:
+            finish(step, fleet, task, "failed", f"undeliverable: {reason}")
+            return
+        assert task.agent_id is not None
+        task.skips = {agent: until for agent, until in task.skips.items() if until > step.now}
+        task.skips[task.agent_id] = step.now + policy.reject_cooldown
+    if backoff:
+        task.retry_at = step.now + retry_delay(policy.retry, task.task_id, task.epoch, task.attempts)
+    task.pending_since = step.now
+    impossible.review(step, fleet, step.state.make_pending(fleet, task))
+    impossible.alert_newcomer(step, fleet, task)
+
+
+def finish(
+    step: Step, fleet: FleetState, task: TaskRow, state: EndState, reason: str | None, result: object = None
+) -> None:
+    """The task's one end. Its assignment, if any, must have ended before."""
+    tables = step.state.tables
+    key = fleet.key(task.task_id)
+    if state == "completed":
+        fleet.row.completed += 1
+    elif state == "failed":
+        fleet.row.failed += 1
+    else:
+        fleet.row.cancelled += 1
+    step.state.touch_fleet(fleet)
+    task_class = fleet.classes[task.class_id]
+    if task.state == "pending":
+        step.state.unqueue(fleet, task)
+    step.state.remove_task(fleet, task)
+    impossible.review(step, fleet, task_class)
+    forget_at = step.now + fleet.policy.task_memory
+    tables.ended_tasks.put(
+        key,
+        EndedTaskRow(
+            state=state,
+            digest=task.digest,
+            ended_at=step.now,
+            epoch=task.epoch,
+            attempt=task.attempt,
+            agent_id=task.agent_id,
+            reason=reason,
+            submitted_at=task.submitted_at,
+            forget_at=forget_at,
+        ),
+    )
+    step.state.timers.moment(forget_at, "task", key)
+    kind = _RESULT[state]
+    outcome = Result(
+        type=kind,
+        task_id=task.task_id,
+        fleet=fleet.name,
+        time=step.now,
+        reason=reason,
+        result=result,
+        attempt=task.attempt,
+        epoch=task.epoch,
+        agent_id=task.agent_id,
+        cause=step.cause,
+    )
+    step.put_out(kind, outcome.output())
+    if state == "failed":
+        step.alert(fleet.name, "task_failed", task.task_id, reason or "failed")
+
+
+def retry_delay(policy: RetryPolicy, task_id: str, epoch: int, attempts: int) -> int:
+    """Milliseconds before the next attempt, spread by a hash: replays repeat it, herds do not form."""
+    wait = float(policy.base)
+    for _ in range(attempts - 1):
+        if wait >= policy.cap:
+            break
+        wait *= policy.factor
+    wait = min(wait, float(policy.cap))
+    share = crc32(f"{task_id}/{epoch}".encode()) / 0xFFFFFFFF
+    return round(wait * (1 - policy.jitter * share))
+
+
+def digest_of(event: TaskSubmitted) -> bytes:
+    """Of all that makes up the task, defaults filled in; not of the event around it (id, time, sequence)."""
+    content = {
+        "requires": event.requires,
+        "slots": event.slots,
+        "size": event.size,
+        "priority": event.priority,
+        "deadline": event.deadline,
+        "prefer": event.prefer,
+        "max_attempts": event.max_attempts,
+        "ack_timeout": event.ack_timeout,
+        "run_timeout": event.run_timeout,
+        "tenant": event.tenant,
+        "coalition": event.coalition,
+        "payload": event.payload,
+    }
+    return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()[:16]
+
+
+def _row_of(step: Step, event: TaskSubmitted, digest: bytes) -> TaskRow:
+    capabilities = sorted(set(event.requires.capabilities))
+    resources = micro(event.requires.resources)
+    labels = dict(sorted(event.requires.labels.items()))
+    coalition = None if event.coalition is None else encode(event.coalition)
+    return TaskRow(
+        fleet=event.fleet,
+        task_id=event.task_id,
+        class_id=class_id_of(capabilities, resources, labels, event.slots, coalition),
+        digest=digest,
+        sequence=step.offset,
+        submitted_at=step.now,
+        capabilities=capabilities,
+        resources=resources,
+        labels=labels,
+        slots=event.slots,
+        priority=event.priority,
+        deadline=event.deadline,
+        max_attempts=event.max_attempts,
+        ack_timeout=event.ack_timeout,
+        run_timeout=event.run_timeout,
+        payload=encode(event.payload),
+        coalition=coalition,
+        size=event.size,
+        prefer_zone=event.prefer.zone,
+        prefer_labels=dict(event.prefer.labels),
+        tenant=event.tenant,
+        pending_since=step.now,
+    )

@@ -1,0 +1,48 @@
+"""What becomes due and when. Derived from rows; a due entry whose row has changed since means nothing."""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from typing import Literal, TypeAlias
+
+MomentKind: TypeAlias = Literal["alert", "deadline", "directive", "impossible", "task", "window"]
+"""What happens then: an alert may be raised again, a pending task is past its deadline, an ended directive or
+task is forgotten, an impossible class gets its alert, a report goes out."""
+
+
+class Timers:
+    """Two heaps with total orders, so that equal times never leave the order to chance.
+
+    Directives live in time *without outages*: fleet time minus all jumps through which nobody could append.
+    A jump moves both alike, so that the times of every live directive are extended at no cost.
+    """
+
+    __slots__ = ("_directives", "_moments")
+
+    def __init__(self) -> None:
+        self._directives: list[tuple[int, str]] = []
+        self._moments: list[tuple[int, MomentKind, str]] = []
+
+    def directive(self, due: int, directive_id: str) -> None:
+        heappush(self._directives, (due, directive_id))
+
+    def moment(self, due: int, kind: MomentKind, key: str) -> None:
+        heappush(self._moments, (due, kind, key))
+
+    def due_directive(self, time: int) -> tuple[int, str] | None:
+        """Take the first entry that is overdue at ``time`` (without outages), if any."""
+        if self._directives and self._directives[0][0] < time:
+            return heappop(self._directives)
+        return None
+
+    def due_moment(self, time: int) -> tuple[int, MomentKind, str] | None:
+        """Take the first entry that is overdue at fleet time ``time``, if any."""
+        if self._moments and self._moments[0][0] < time:
+            return heappop(self._moments)
+        return None
+
+    def restored(self, directives: list[tuple[int, str]], moments: list[tuple[int, MomentKind, str]]) -> None:
+        heapify(directives)
+        heapify(moments)
+        self._directives = directives
+        self._moments = moments

@@ -1,0 +1,189 @@
+"""Read-only views of the fleet fold for people: agents, tasks, directives, a summary; as plain JSON values.
+
+They read the live state and must run between batches. Amounts and times are as on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from models.fields import seconds
+from models.fleet.feasibility import unavailable
+from models.fleet.fold import FleetFold
+from models.fleet.roster import Agent
+from models.fleet.rows import MICRO, DirectiveRow, TaskRow
+
+
+def agents(fold: FleetFold, fleet_name: str) -> Iterator[dict[str, object]]:
+    """All agents of a fleet by id, deregistered ones too."""
+    fleet = fold.state.fleets.get(fleet_name)
+    if fleet is None:
+        return
+    for agent_id in sorted(fleet.agents):
+        yield _agent(fleet.agents[agent_id])
+
+
+def agent(fold: FleetFold, fleet_name: str, agent_id: str) -> dict[str, object] | None:
+    fleet = fold.state.fleets.get(fleet_name)
+    found = fleet.agents.get(agent_id) if fleet else None
+    return None if found is None else _agent(found)
+
+
+def tasks(
+    fold: FleetFold, fleet_name: str, *, state: str | None = None, ended: bool = True
+) -> Iterator[dict[str, object]]:
+    """Tasks in the order of submission, then ended ones in the order of their end.
+
+    Args:
+        state: Only tasks in this state.
+        ended: Whether to list what is remembered of ended tasks.
+    """
+    for row in fold.state.tables.tasks.rows.values():
+        if row.fleet == fleet_name and state in (None, row.state):
+            yield _task(row)
+    if not ended:
+        return
+    prefix = f"{fleet_name}/"
+    for key, past in fold.state.tables.ended_tasks.rows.items():
+        if key.startswith(prefix) and state in (None, past.state):
+            yield {
+                "task_id": key.removeprefix(prefix),
+                "fleet": fleet_name,
+                "state": past.state,
+                "reason": past.reason,
+                "epoch": past.epoch,
+                "attempt": past.attempt,
+                "agent_id": past.agent_id,
+                "submitted_at": seconds(past.submitted_at),
+                "ended_at": seconds(past.ended_at),
+            }
+
+
+def directives(fold: FleetFold, fleet_name: str) -> Iterator[dict[str, object]]:
+    """Live directives in the order of issue."""
+    live = fold.state.tables.directives.rows.items()
+    rows = [(row.offset, row.index, key, row) for key, row in live if row.fleet == fleet_name]
+    for _, _, directive_id, row in sorted(rows, key=lambda entry: entry[:2]):
+        yield _directive(directive_id, row)
+
+
+def summary(fold: FleetFold, fleet_name: str) -> dict[str, object]:
+    """What a person wants to see first; all zeros for a fleet that nobody has used."""
+    fleet = fold.state.fleets.get(fleet_name)
+    states = {"pending": 0, "assigned": 0, "running": 0}
+    agents_by_state: dict[str, int] = {}
+    slots = held = impossible = 0
+    row = None
+    if fleet is not None:
+        row = fleet.row
+        for member in fleet.agents.values():
+            if member.registered:
+                state = unavailable(member) or "available"
+                agents_by_state[state] = agents_by_state.get(state, 0) + 1
+                slots += member.row.slots
+                held += member.held_slots
+        impossible = sum(len(c.queue) for c in fleet.classes.values() if c.impossible)
+    for task in fold.state.tables.tasks.rows.values():
+        if task.fleet == fleet_name:
+            states[task.state] += 1
+    clock = fold.state.clock
+    return {
+        "fleet": fleet_name,
+        "as_of": {"offset": clock.offset, "time": seconds(clock.log_time)},
+        "fleet_time": seconds(clock.fleet_time) if clock.fleet_time >= 0 else None,
+        "agents": {
+            "registered": fleet.registered if fleet else 0,
+            **{name: agents_by_state[name] for name in sorted(agents_by_state)},
+        },
+        "slots": {"total": slots, "held": held},
+        "tasks": {
+            **states,
+            "impossible": impossible,
+            "submitted": row.submitted if row else 0,
+            "completed": row.completed if row else 0,
+            "failed": row.failed if row else 0,
+            "cancelled": row.cancelled if row else 0,
+        },
+        "assignments": row.assigned if row else 0,
+        "wait_mean": row.waited / row.assigned / 1000 if row and row.assigned else 0.0,
+        "policy_version": fleet.policy.version if fleet else 0,
+    }
+
+
+def accounting(fold: FleetFold) -> dict[str, object]:
+    """The partition's books: outcomes sum to the records read."""
+    clock = fold.state.clock
+    return {
+        "records": clock.records,
+        "outcomes": dict(clock.outcomes),
+        "rejections": dict(clock.rejections),
+        "refusals": dict(clock.refusals),
+        "operations": dict(clock.operations),
+    }
+
+
+def _agent(agent: Agent) -> dict[str, object]:
+    row = agent.row
+    return {
+        "agent_id": row.agent_id,
+        "fleet": row.fleet,
+        "status": row.status,
+        "liveness": row.liveness,
+        "unavailable": unavailable(agent),
+        "cordoned": row.cordoned,
+        "drained": row.drained,
+        "capabilities": row.capabilities,
+        "slots": row.slots,
+        "held": agent.held_slots,
+        "resources": {
+            name: {
+                "capacity": capacity / MICRO,
+                "held": agent.held_resources.get(name, 0) / MICRO,
+                "reported_used": row.used.get(name, 0) / MICRO,
+            }
+            for name, capacity in row.resources.items()
+        },
+        "labels": row.labels,
+        "zone": row.zone,
+        "version": row.version,
+        "current_load": row.current_load,
+        "incarnation": row.incarnation,
+        "directives": [directive_id for directive_id, _ in agent.in_order()],
+        "changed_at": seconds(row.changed_at),
+    }
+
+
+def _task(row: TaskRow) -> dict[str, object]:
+    return {
+        "task_id": row.task_id,
+        "fleet": row.fleet,
+        "state": row.state,
+        "reason": row.last_reason,
+        "epoch": row.epoch,
+        "attempt": row.attempt,
+        "attempts": row.attempts,
+        "deliveries": row.deliveries,
+        "agent_id": None if row.state == "pending" else row.agent_id,
+        "directive_id": row.directive_id,
+        "priority": row.priority,
+        "submitted_at": seconds(row.submitted_at),
+        "deadline": None if row.deadline is None else seconds(row.deadline),
+    }
+
+
+def _directive(directive_id: str, row: DirectiveRow) -> dict[str, object]:
+    return {
+        "directive_id": directive_id,
+        "fleet": row.fleet,
+        "type": row.type,
+        "agent_id": row.agent_id,
+        "task_id": row.task_id,
+        "epoch": row.epoch,
+        "attempt": row.attempt,
+        "accepted": row.accepted,
+        "progress": row.progress,
+        "round": row.round,
+        "issued_at": seconds(row.issued_at),
+        "ack_by": seconds(row.ack_by),
+        "expires_at": None if row.expires_at is None else seconds(row.expires_at),
+    }

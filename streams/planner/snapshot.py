@@ -1,0 +1,60 @@
+"""What a planner sees of a fleet: its pending tasks by class, its agents by shape, and the ledger.
+
+A snapshot is a view on the fleet fold's live state and costs nothing to take. It holds until the fold reads on,
+so a planner runs between two batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models.fleet import FleetFold
+from models.fleet.backlog import TaskClass
+from models.fleet.rows import TaskRow
+from models.fleet.state import FleetState, State
+from models.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSnapshot:
+    """One fleet at one offset of the fleet log."""
+
+    fleet: str
+    based_on: int
+    """Offset of the last fleet record that it reflects; -1 for none."""
+    now: int
+    """Log time, milliseconds: what counts for back-offs and cool-downs. Never a clock's."""
+    policy: Policy
+    _state: State
+    _fleet: FleetState
+
+    @property
+    def classes(self) -> Iterable[TaskClass]:
+        """Classes of live tasks, some of which may have none pending."""
+        return self._fleet.classes.values()
+
+    def task(self, task_id: str) -> TaskRow:
+        return self._state.tables.tasks.rows[self._fleet.key(task_id)]
+
+    def pending(self) -> dict[str, int]:
+        """Pending tasks per class, in the order of the classes' names."""
+        counts = {c.id: len(c.queue) for c in self.classes if c.queue}
+        return {class_id: counts[class_id] for class_id in sorted(counts)}
+
+
+def snapshot(fold: FleetFold, fleet: str) -> FleetSnapshot | None:
+    """The fleet as the fold knows it now; ``None`` if nothing was ever heard of it."""
+    state = fold.state
+    found = state.fleets.get(fleet)
+    if found is None:
+        return None
+    return FleetSnapshot(fleet, state.clock.offset, state.clock.log_time, found.policy, state, found)
+
+
+def plannable(fold: FleetFold, fleet: str) -> int:
+    """How many pending tasks of the fleet might be placed: an upper bound that costs a look at each class."""
+    found = fold.state.fleets.get(fleet)
+    if found is None:
+        return 0
+    return sum(len(c.queue) for c in found.classes.values() if c.queue and not c.coalition and c.has_room)
