@@ -1,0 +1,271 @@
+"""Reading the coordinator's topics without being a worker: a part of one in order, or all of one to fold it.
+
+Nothing here joins a consumer group or commits anything, so reading disturbs nobody. What to read is in
+``streams.offsets``; how it looks is up to the caller.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from models.fold import Headers, Record
+from streams.errors import BrokerUnreachable, StreamsError
+from streams.offsets import BEGINNING, Span
+
+if TYPE_CHECKING:
+    from models.fleet import FleetFold
+
+SILENCE = 30.0
+"""Seconds without a record that is known to be there, after which reading fails instead of waiting on."""
+
+_BATCH = 10_000
+
+
+class TopicMissing(StreamsError):
+    """A topic that should be read does not exist.
+
+    Attributes:
+        topic: Its full name.
+    """
+
+    def __init__(self, topic: str, bootstrap: str) -> None:
+        super().__init__(
+            f"there is no topic {topic} at {bootstrap}; check --prefix and --bootstrap, or create the topics "
+            "with: coordinator topics create"
+        )
+        self.topic = topic
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One record where it stands in a topic."""
+
+    topic: str
+    """Logical name, without prefix."""
+    partition: int
+    offset: int
+    timestamp: int
+    """Epoch milliseconds; on the topics that fold, the broker's append time."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a partition holds at one moment: offsets ``[beginning, end)``."""
+
+    beginning: int
+    end: int
+
+
+class TopicReader:
+    """A connection for reading; use it with ``async with``."""
+
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+        self._consumer: Any = None
+
+    async def __aenter__(self) -> TopicReader:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=250,
+            max_partition_fetch_bytes=4 << 20,
+            auto_offset_reset="earliest",
+        )
+        try:
+            await self._consumer.start()
+        except (KafkaError, OSError) as error:
+            await self._consumer.stop()
+            raise BrokerUnreachable(
+                f"no Kafka answers at {self._bootstrap}: {error}; start one with: coordinator dev (or kafka), "
+                "or name yours with --bootstrap"
+            ) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._consumer.stop()
+
+    async def extents(self, topic: str) -> dict[int, Extent]:
+        """What each partition of the topic holds now.
+
+        Raises:
+            TopicMissing: if there is no such topic; asking does not create it.
+        """
+        name = self._prefix + topic
+        if name not in await self._consumer.topics():
+            raise TopicMissing(name, self._bootstrap)
+        cluster = await self._consumer._client.fetch_all_metadata()
+        places = [TopicPartition(name, number) for number in sorted(cluster.partitions_for_topic(name) or ())]
+        beginnings = await self._consumer.beginning_offsets(places)
+        ends = await self._consumer.end_offsets(places)
+        return {place.partition: Extent(beginnings[place], ends[place]) for place in places}
+
+    async def records(
+        self, topic: str, span: Span = BEGINNING, *, follow: bool = False
+    ) -> AsyncGenerator[Stored, None]:
+        """The records of a span, oldest first across partitions; with ``follow`` new ones as they come.
+
+        Up to the ends at the time of the call the order is by append time. After that records come as they
+        are fetched, since waiting for a silent partition would hold all others back.
+        """
+        extents = await self.extents(topic)
+        unread = await self._seek(topic, extents, span)
+        async for record in self._merged(topic, unread, span.until):
+            yield record
+        if follow and span.until is None:
+            for place, end in unread.items():
+                self._consumer.seek(place, end)  # what was appended and fetched meanwhile was left out above
+            while True:
+                for record in await self.fresh():
+                    yield record
+
+    async def batches(self, topic: str, partition: int, extent: Extent) -> AsyncIterator[Sequence[Record]]:
+        """All records of one partition's extent, in bulk and uncopied."""
+        place = TopicPartition(self._prefix + topic, partition)
+        self._consumer.assign([place])
+        self._consumer.seek(place, extent.beginning)
+        while True:
+            records = await self._fetch([place], [(place, extent.end)])
+            batch = [record for record in records.get(place, ()) if record.offset < extent.end]
+            if batch:
+                yield batch
+            if await self._consumer.position(place) >= extent.end:
+                return
+
+    async def _seek(self, topic: str, extents: dict[int, Extent], span: Span) -> dict[Any, int]:
+        """Assign all partitions and seek; returns the end of each one that has something to read."""
+        places = {TopicPartition(self._prefix + topic, number): extent for number, extent in extents.items()}
+        self._consumer.assign(list(places))
+        moments: dict[Any, Any] = {}
+        if span.start.kind == "time":
+            moments = await self._consumer.offsets_for_times(dict.fromkeys(places, span.start.number))
+        unread: dict[Any, int] = {}
+        for place, extent in places.items():
+            found = moments.get(place)
+            offset = span.start.offset(extent.beginning, extent.end, found.offset if found else None)
+            self._consumer.seek(place, offset)
+            if offset < extent.end:
+                unread[place] = extent.end
+        return unread
+
+    async def _merged(self, topic: str, unread: dict[Any, int], until: int | None) -> AsyncIterator[Stored]:
+        """Merge partitions by append time, fetching only for those that have nothing at hand."""
+        waiting: dict[Any, deque[Any]] = {place: deque() for place in unread}
+        heads: list[tuple[int, int, int, Any]] = []
+        wanted = list(unread)
+        while True:
+            while wanted:
+                fetched = await self._fetch(wanted, [(place, unread[place]) for place in wanted])
+                still: list[Any] = []
+                for place in wanted:
+                    queue = waiting[place]
+                    queue.extend(record for record in fetched.get(place, ()) if record.offset < unread[place])
+                    if queue:
+                        heapq.heappush(heads, (queue[0].timestamp, place.partition, queue[0].offset, place))
+                    elif await self._consumer.position(place) < unread[place]:
+                        still.append(place)
+                wanted = still
+            if not heads:
+                return
+            _, _, _, place = heapq.heappop(heads)
+            queue = waiting[place]
+            record = queue.popleft()
+            if until is not None and record.timestamp >= until:
+                continue  # nothing of this partition is wanted any more
+            yield self._stored(topic, record)
+            if queue:
+                heapq.heappush(heads, (queue[0].timestamp, place.partition, queue[0].offset, place))
+            elif record.offset + 1 < unread[place]:
+                wanted.append(place)
+
+    async def seek_to_ends(self, topics: Sequence[str]) -> None:
+        """Make :meth:`fresh` return what is appended to these topics from now on."""
+        ends = {
+            TopicPartition(self._prefix + topic, number): extent.end
+            for topic in topics
+            for number, extent in (await self.extents(topic)).items()
+        }
+        self._consumer.assign(list(ends))
+        for place, end in ends.items():
+            self._consumer.seek(place, end)
+
+    async def fresh(self) -> list[Stored]:
+        """The next records as they come; an empty list when a second passed without any."""
+        fetched = await self._consumer.getmany(timeout_ms=1000, max_records=_BATCH)
+        fresh = (record for records in fetched.values() for record in records)
+        ordered = sorted(fresh, key=lambda one: (one.timestamp, one.partition, one.offset))
+        return [self._stored(record.topic.removeprefix(self._prefix), record) for record in ordered]
+
+    async def _fetch(self, places: Collection[Any], ends: Iterable[tuple[Any, int]]) -> dict[Any, list[Any]]:
+        """Fetch until something comes or the ends are reached; fail after :data:`SILENCE` seconds of nothing."""
+        deadline = time.monotonic() + SILENCE
+        while True:
+            fetched: dict[Any, list[Any]] = await self._consumer.getmany(
+                *places, timeout_ms=250, max_records=_BATCH
+            )
+            if fetched:
+                return fetched
+            positions = [(await self._consumer.position(place), end) for place, end in ends]
+            if any(position >= end for position, end in positions):
+                return {}
+            if time.monotonic() > deadline:
+                raise BrokerUnreachable(
+                    f"{self._bootstrap} sent nothing for {SILENCE:.0f} s although there is more to read; "
+                    "is the broker down, or its partition without a leader?"
+                )
+
+    def _stored(self, topic: str, record: Any) -> Stored:
+        return Stored(
+            topic,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            record.headers,
+        )
+
+
+async def fold_fleet(
+    bootstrap: str,
+    prefix: str,
+    fleet: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[FleetFold, dict[str, object]]:
+    """Fold the partition of the fleet log that holds ``fleet``, from its start to its present end.
+
+    Returns:
+        The fold, and where it was read: topic, partition, and the offset after the last record.
+
+    Raises:
+        BrokerUnreachable, TopicMissing: if there is nothing to read from.
+    """
+    from models.fleet import FleetFold
+    from models.partition import partition_of
+
+    async with TopicReader(bootstrap, prefix) as reader:
+        extents = await reader.extents("fleet")
+        partition = partition_of(fleet.encode(), len(extents))
+        extent = extents[partition]
+        fold = FleetFold(partition, len(await reader.extents("events")))
+        done = 0
+        if extent.beginning < extent.end:
+            async for batch in reader.batches("fleet", partition, extent):
+                fold.fold(batch)
+                done += len(batch)
+                progress(done, extent.end - extent.beginning)
+    return fold, {"topic": prefix + "fleet", "partition": partition, "offset": extent.end}
