@@ -1,0 +1,70 @@
+"""``coordinator agents``: who is in a fleet, and how each one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.cli import console
+from streams.cli.options import Bootstrap, Fleet, Http, Json, Prefix
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def agents(
+    state: Annotated[
+        str | None,
+        typer.Option(metavar="STATE", help="Only those in this state, such as idle, busy, lost, cordoned."),
+    ] = None,
+    fleet: Fleet = "default",
+    json: Json = False,
+    http: Http = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """Show the agents of a fleet: state, slots in use, capabilities.
+
+    [bold]Examples[/]
+
+      coordinator agents
+
+      coordinator agents --state lost --json | jq -r '.agents[].agent_id'
+    """
+    from streams.cli.options import settings
+    from streams.cli.state import open_state
+
+    answer = open_state(settings(bootstrap, prefix), fleet, http).agents()
+    if state is not None:
+        answer["agents"] = [agent for agent in answer["agents"] if state in words(agent)]
+    if json:
+        console.print_json(answer)
+        return
+    if not answer["agents"]:
+        console.note(f"the fleet {fleet!r} has no agents" + (f" in the state {state!r}" if state else ""))
+        return
+    columns = ("agent", "state", "slots", "zone", "capabilities")
+    console.out().print(console.table(columns, (_row(agent) for agent in answer["agents"])))
+
+
+def words(agent: Mapping[str, Any]) -> list[str]:
+    """The states of an agent, the gravest first: what was found out about it, then what it says itself."""
+    found = []
+    if agent["liveness"] != "alive":
+        found.append(str(agent["liveness"]))
+    found += [flag for flag in ("drained", "cordoned") if agent.get(flag)]
+    return [*found, str(agent["status"])]
+
+
+def _row(agent: dict[str, Any]) -> list[RenderableType]:
+    from rich.markup import escape
+
+    return [
+        escape(agent["agent_id"]),
+        " ".join(console.word(word) for word in words(agent)),
+        f"{agent['held']}/{agent['slots']}",
+        escape(agent.get("zone") or ""),
+        escape(", ".join(agent["capabilities"])),
+    ]

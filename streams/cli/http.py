@@ -1,0 +1,71 @@
+"""Asking a worker over HTTP: one small GET, with the standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streams.errors import StreamsError
+
+TIMEOUT = 5.0
+
+
+class WorkerUnreachable(StreamsError):
+    """No worker answers at an address.
+
+    Attributes:
+        address: ``host:port``.
+    """
+
+    exit_status = 4
+
+    def __init__(self, address: str, detail: str) -> None:
+        super().__init__(
+            f"no worker answers at http://{address}: {detail}; is it running? Without --http the state is read "
+            "from the topics"
+        )
+        self.address = address
+
+
+class NotFound(StreamsError):
+    """The worker knows nothing of that name."""
+
+
+class WorkerRefused(StreamsError):
+    """The worker answered, but not with what was asked for."""
+
+
+def get_json(
+    address: str, path: str, query: Mapping[str, object] | None = None, timeout: float = TIMEOUT
+) -> dict[str, Any]:
+    """The JSON object at ``http://address/path``.
+
+    Raises:
+        WorkerUnreachable: nothing answers there.
+        NotFound: it knows no such thing.
+        WorkerRefused: any other answer than 200.
+    """
+    from http.client import HTTPConnection, HTTPException
+    from urllib.parse import urlencode
+
+    import orjson
+
+    given = {name: value for name, value in (query or {}).items() if value is not None}
+    connection = HTTPConnection(address.removeprefix("http://").rstrip("/"), timeout=timeout)
+    try:
+        connection.request("GET", path + (f"?{urlencode(given)}" if given else ""))
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, HTTPException, ValueError) as error:
+        raise WorkerUnreachable(address, str(error) or type(error).__name__) from error
+    finally:
+        connection.close()
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = None
+    if answer.status == 200 and isinstance(value, dict):
+        return value
+    detail = value.get("detail") if isinstance(value, dict) else None
+    message = str(detail or f"{address} answers {answer.status} {answer.reason}; is that a worker's address?")
+    raise NotFound(message) if answer.status == 404 and detail else WorkerRefused(message)

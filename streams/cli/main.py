@@ -1,0 +1,77 @@
+"""The console script ``coordinator``: all commands by name, and the edge where errors become exit statuses."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from streams.cli import (
+    agents,
+    cancel,
+    dev,
+    explain,
+    fleet,
+    kafka,
+    schema,
+    submit,
+    tail,
+    tasks,
+    topics,
+    version,
+    worker,
+)
+from streams.cli.console import print_error
+from streams.errors import StreamsError
+
+INTERRUPTED = 130
+
+EPILOG = """\
+[bold]Exit statuses[/]: 0 done, 1 it failed, 2 wrong usage or settings, 4 Kafka does not answer, 130 interrupted.
+
+[bold]Start here[/]: [cyan]coordinator dev[/], then in another terminal [cyan]coordinator tail directives -f[/].
+"""
+
+app = typer.Typer(
+    name="coordinator",
+    help="Event-sourced coordinator for fleets of agents, on Kafka and Faust.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_RUN, _WORK, _SEE, _OTHER = "Run it", "Give it work", "See what it does", "Other"
+
+app.command("dev", rich_help_panel=_RUN)(dev.dev)
+app.command("worker", rich_help_panel=_RUN)(worker.worker)
+app.command("kafka", rich_help_panel=_RUN)(kafka.kafka)
+app.add_typer(topics.app, name="topics", rich_help_panel=_RUN)
+app.command("submit", rich_help_panel=_WORK)(submit.submit)
+app.command("cancel", rich_help_panel=_WORK)(cancel.cancel)
+app.command("fleet", rich_help_panel=_WORK)(fleet.fleet)
+app.command("agents", rich_help_panel=_SEE)(agents.agents)
+app.command("tasks", rich_help_panel=_SEE)(tasks.tasks)
+app.command("explain", rich_help_panel=_SEE)(explain.explain)
+app.command("tail", rich_help_panel=_SEE)(tail.tail)
+app.command("schema", rich_help_panel=_OTHER)(schema.schema)
+app.command("version", rich_help_panel=_OTHER)(version.version)
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its status."""
+    # The Kafka client logs each failed connection by itself; commands report such failures once, as errors.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        app(prog_name="coordinator")
+    except StreamsError as error:
+        print_error(str(error))
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

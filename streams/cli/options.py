@@ -1,0 +1,63 @@
+"""Options that several commands share, so that the same thing has the same name and help everywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+_CONNECTION = "Connection"
+
+Bootstrap: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap",
+        "-b",
+        metavar="HOST:PORT",
+        help="Kafka's address. By default KAFKA_BOOTSTRAP_SERVERS, else the coordinator dev that runs in this "
+        "directory, else 127.0.0.1:9092.",
+        rich_help_panel=_CONNECTION,
+        show_default=False,
+    ),
+]
+Prefix: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PREFIX",
+        help="What all topic names begin with (COORDINATOR_TOPIC_PREFIX; coordinator.).",
+        rich_help_panel=_CONNECTION,
+        show_default=False,
+    ),
+]
+Http: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        envvar="COORDINATOR_HTTP",
+        help="A worker's HTTP address. By default that of a worker of this directory; without one the state is "
+        "folded from the topics.",
+        rich_help_panel=_CONNECTION,
+        show_default=False,
+    ),
+]
+Fleet: TypeAlias = Annotated[str, typer.Option(metavar="FLEET", help="The fleet it is about.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def settings(bootstrap: str | None = None, prefix: str | None = None, **flags: object) -> Settings:
+    """The settings that a client command works with.
+
+    Without any address from flags, environment or file, the one that a ``coordinator dev`` of this directory
+    left is taken.
+    """
+    from streams.dev.addresses import running_kafka
+    from streams.settings import load_settings
+
+    loaded = load_settings(kafka_bootstrap_servers=bootstrap, topic_prefix=prefix, **flags)
+    if "kafka_bootstrap_servers" in loaded.model_fields_set:
+        return loaded
+    found = running_kafka()
+    return loaded.model_copy(update={"kafka_bootstrap_servers": found}) if found else loaded

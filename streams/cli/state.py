@@ -1,0 +1,166 @@
+"""Where a command takes a fleet's state from: a worker's HTTP if one answers, else the topics, folded here.
+
+Both give the same JSON: what stands under ``/v1`` in a worker. Which one it was is said on standard error.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streams.cli import console
+from streams.cli.http import NotFound, get_json
+
+if TYPE_CHECKING:
+    from models.fleet import FleetFold
+    from streams.settings import Settings
+
+FOLDS_IN_SILENCE = 1.0
+"""Seconds after which a fold of the topics says how far it is."""
+
+
+class FleetState(Protocol):
+    """One fleet at one moment; each answer carries in ``at`` the offset of the fleet log it was read at."""
+
+    def summary(self) -> dict[str, Any]: ...
+    def agents(self) -> dict[str, Any]: ...
+    def tasks(self, state: str | None, limit: int) -> dict[str, Any]: ...
+    def explanation(self, task_id: str) -> dict[str, Any]: ...
+
+
+def open_state(settings: Settings, fleet: str, http: str | None) -> FleetState:
+    """The state of a fleet, from the nearest source.
+
+    Raises:
+        WorkerUnreachable: if ``http`` was named and nothing answers there.
+        BrokerUnreachable, TopicMissing: if the topics cannot be read either.
+    """
+    address = http or _local_worker(settings.data_dir)
+    if address is not None:
+        state = WorkerState(address, fleet)
+        if http is not None or state.is_there():
+            console.note(f"state of the worker at {address}")
+            return state
+    return TopicState.read(settings, fleet)
+
+
+def _local_worker(data_dir: Path) -> str | None:
+    from streams.dev.addresses import DEFAULT_DATA_DIR, worker_http
+
+    return worker_http(data_dir) or worker_http(DEFAULT_DATA_DIR / "worker")
+
+
+class WorkerState:
+    """The state as a worker answers it over HTTP."""
+
+    def __init__(self, address: str, fleet: str) -> None:
+        self.address = address
+        self.fleet = fleet
+
+    def is_there(self) -> bool:
+        """Whether this worker can answer for the fleet; another may hold it, or this one still restore it."""
+        from streams.errors import StreamsError
+
+        try:
+            self.summary()
+        except StreamsError:
+            return False
+        return True
+
+    def summary(self) -> dict[str, Any]:
+        return self._get("/v1/summary")
+
+    def agents(self) -> dict[str, Any]:
+        return self._get("/v1/agents", limit=100_000)
+
+    def tasks(self, state: str | None, limit: int) -> dict[str, Any]:
+        return self._get("/v1/tasks", state=state, limit=limit)
+
+    def explanation(self, task_id: str) -> dict[str, Any]:
+        return self._get(f"/v1/tasks/{_quoted(task_id)}/explanation")
+
+    def _get(self, path: str, **query: object) -> dict[str, Any]:
+        return get_json(self.address, path, {"fleet": self.fleet, **query})
+
+
+class TopicState:
+    """The state as it comes out of folding the fleet log from its start to its present end."""
+
+    def __init__(self, fold: FleetFold, fleet: str, at: dict[str, object]) -> None:
+        self._fold = fold
+        self._fleet = fleet
+        self._at = at
+
+    @classmethod
+    def read(cls, settings: Settings, fleet: str) -> TopicState:
+        import asyncio
+
+        from streams.reader import fold_fleet
+
+        bootstrap = settings.kafka_bootstrap_servers
+        with _Progress() as progress:
+            fold, at = asyncio.run(fold_fleet(bootstrap, settings.topic_prefix, fleet, progress.report))
+        console.note(
+            f"state folded from {at['topic']} at {bootstrap}, {at['offset']:,} records; no worker answers"
+        )
+        return cls(fold, fleet, at)
+
+    def summary(self) -> dict[str, Any]:
+        from models.fleet import views
+
+        return self._answer(views.summary(self._fold, self._fleet))
+
+    def agents(self) -> dict[str, Any]:
+        from models.fleet import views
+
+        return self._answer({"agents": list(views.agents(self._fold, self._fleet))})
+
+    def tasks(self, state: str | None, limit: int) -> dict[str, Any]:
+        from models.fleet import views
+
+        found = views.tasks(self._fold, self._fleet, state=state)
+        return self._answer({"tasks": list(islice(found, limit))})
+
+    def explanation(self, task_id: str) -> dict[str, Any]:
+        from models.fleet.explain import explain
+
+        return self._answer(explain(self._fold, self._fleet, task_id), task_id)
+
+    def _answer(self, found: dict[str, Any] | None, task_id: str = "") -> dict[str, Any]:
+        if found is None:
+            raise NotFound(f"the fleet {self._fleet!r} has no task {task_id!r}")
+        return {"at": self._at, "fleet": self._fleet, **found}
+
+
+class _Progress:
+    """A line on standard error that says how far a long fold is; nothing if it is short or nobody watches."""
+
+    def __enter__(self) -> _Progress:
+        import time
+
+        self._started = self._last = time.monotonic()
+        self._shown = False
+        return self
+
+    def report(self, done: int, total: int) -> None:
+        import time
+
+        now = time.monotonic()
+        if now - self._started < FOLDS_IN_SILENCE or now - self._last < 0.5:
+            return
+        self._last = now
+        self._shown = True
+        share = 100 * done // max(1, total)
+        end = "\r" if console.err().is_terminal else "\n"
+        console.err().print(f"folding the fleet log: {done:,} of {total:,} records, {share} %", end=end)
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown and console.err().is_terminal:
+            console.err().print(" " * 70, end="\r")
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")

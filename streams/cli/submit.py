@@ -1,0 +1,282 @@
+"""``coordinator submit``: one task from options, or many from lines of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.cli import console
+from streams.cli.options import Bootstrap, Fleet, Json, Prefix
+
+if TYPE_CHECKING:
+    from coordinator import Client, Task
+    from streams.settings import Settings
+
+CHUNK = 500
+"""Tasks that are sent together: enough for speed, few enough for a progress that moves."""
+
+
+def submit(
+    task_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID|-]", help="The task's id, by default a new one; - reads tasks from stdin."
+        ),
+    ] = None,
+    payload: Annotated[
+        str | None, typer.Option(metavar="JSON", help="What the agent gets: any JSON value up to 64 KiB.")
+    ] = None,
+    requires: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Capabilities that the agent must have.")
+    ] = None,
+    resources: Annotated[
+        str | None, typer.Option(metavar="NAME=AMOUNT,…", help="Resources that it occupies.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="NAME=VALUE,…", help="Labels that the agent must have.")
+    ] = None,
+    slots: Annotated[int, typer.Option(metavar="N", help="How many of the agent's slots it occupies.")] = 1,
+    size: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long it takes an agent of speed 1, about.")
+    ] = 1.0,
+    priority: Annotated[int, typer.Option(metavar="0-9", help="Higher goes first.")] = 5,
+    deadline: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Fail it unless it has begun in so many seconds.")
+    ] = None,
+    zone: Annotated[str | None, typer.Option(metavar="ZONE", help="A zone to prefer.")] = None,
+    max_attempts: Annotated[int, typer.Option(metavar="N", help="How often it may fail.")] = 3,
+    ack_timeout: Annotated[float, typer.Option(metavar="SECONDS", help="For an agent to accept it.")] = 10.0,
+    run_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="For an agent to finish it.")
+    ] = 3600.0,
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Wait for the results; exit status 1 unless all completed.")
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="How long to wait; by default for ever.")
+    ] = None,
+    fleet: Fleet = "default",
+    json: Json = False,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """Submit a task, or one for each line of JSON on standard input.
+
+    A line is a task_submitted event without its type: {"task_id": "t1", "requires": {"capabilities": ["write"]},
+    "payload": {}}. All fields have defaults. Submitting an equal task again changes nothing.
+
+    [bold]Examples[/]
+
+      coordinator submit --requires write --payload '{"text": "hello"}' --wait
+
+      coordinator submit nightly-42 --requires gpu,train --resources gpu=2 --priority 8
+
+      jq -c '{payload: .}' jobs.json | coordinator submit - --wait --json
+    """
+    import asyncio
+    import sys
+    import time
+
+    from streams.cli.options import settings
+
+    if task_id == "-":
+        tasks: Iterable[Task] = tasks_from_lines(sys.stdin.buffer, fleet)
+    else:
+        fields: dict[str, object] = {
+            "task_id": task_id,
+            "requires": {
+                "capabilities": _listed(requires),
+                "resources": {name: _number(name, text) for name, text in _pairs("--resources", resources)},
+                "labels": dict(_pairs("--labels", labels)),
+            },
+            "slots": slots,
+            "size": size,
+            "priority": priority,
+            "deadline": None if deadline is None else time.time() + deadline,
+            "prefer": {"zone": zone} if zone else None,
+            "max_attempts": max_attempts,
+            "ack_timeout": ack_timeout,
+            "run_timeout": run_timeout,
+            "payload": _json("--payload", payload),
+        }
+        given = {name: value for name, value in fields.items() if value is not None}
+        tasks = [task_from_fields(given, fleet, "the task")]
+    all_completed = asyncio.run(_submit(settings(bootstrap, prefix), fleet, tasks, wait, timeout, json))
+    raise typer.Exit(0 if all_completed else 1)
+
+
+async def _submit(
+    settings: Settings, fleet: str, tasks: Iterable[Task], wait: bool, patience: float | None, json: bool
+) -> bool:
+    """Submit them all, then wait if asked to; whether nothing went wrong."""
+    from coordinator import Client
+    from streams.cli.sdk import connected
+
+    sent: list[str] = []
+    async with connected(settings) as connection, Client(connection, fleet=fleet) as client:
+        for chunk in _chunks(tasks, CHUNK):
+            batch = await client.submit_many(chunk)
+            sent += [handle.task_id for handle in batch]
+            if not wait:
+                for handle in batch:
+                    _print_submitted(handle.task_id, fleet, json)
+            elif len(sent) > 1:
+                console.note(f"submitted {len(sent):,}")
+        if not wait:
+            return True
+        return await _results(settings, client, list(dict.fromkeys(sent)), patience, json)
+
+
+async def _results(
+    settings: Settings, client: Client, task_ids: list[str], patience: float | None, json: bool
+) -> bool:
+    """Print each result as it comes; whether all tasks completed."""
+    import time
+
+    from coordinator import Batch
+    from streams.cli import results
+
+    # A task that was submitted before may have ended before: the client hears only what ends from now on.
+    earlier = await results.ended_before(settings, client.fleet, task_ids)
+    batch = Batch(client, [client.handle(task_id) for task_id in task_ids if task_id not in earlier])
+    done = good = 0
+    last = time.monotonic()
+    async for result in results.all_of(earlier.values(), batch.as_completed(patience)):
+        done += 1
+        good += result.ok
+        if json:
+            console.print_json_line(results.as_json(result))
+        else:
+            console.out().print(results.as_line(result))
+        if time.monotonic() - last > 1:
+            last = time.monotonic()
+            console.note(f"{done:,} of {len(task_ids):,} ended")
+    if len(task_ids) > 1:
+        console.note(f"{good:,} of {len(task_ids):,} completed")
+    return good == len(task_ids)
+
+
+def _print_submitted(task_id: str, fleet: str, json: bool) -> None:
+    if json:
+        console.print_json_line({"task_id": task_id, "fleet": fleet})
+    else:
+        console.out().print(task_id, markup=False)
+
+
+def tasks_from_lines(lines: Iterable[bytes], fleet: str) -> Iterator[Task]:
+    """The tasks that lines of JSON describe; empty lines are skipped.
+
+    Raises:
+        ConfigurationError: naming the first line that describes none. Those before it are submitted already.
+    """
+    import orjson
+
+    from streams.errors import ConfigurationError
+
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            fields = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise ConfigurationError(f"line {number} is no JSON: {error}") from None
+        if not isinstance(fields, dict):
+            raise ConfigurationError(f'line {number} is no JSON object; give {{"task_id": …, "payload": …}}')
+        yield task_from_fields(fields, fleet, f"line {number}")
+
+
+def task_from_fields(fields: dict[str, Any], fleet: str, place: str) -> Task:
+    """A task from the fields of a ``task_submitted`` event, all optional.
+
+    Raises:
+        ConfigurationError: naming ``place`` and each field at fault.
+    """
+    from coordinator import Role, Task
+    from models.codec import InvalidRecord
+    from models.events import validate_event
+    from models.fields import milliseconds
+    from streams.errors import ConfigurationError
+
+    kind = fields.get("type", "task_submitted")
+    if kind != "task_submitted":
+        raise ConfigurationError(f"{place} is a {kind}; only tasks can be submitted")
+    if fields.get("fleet", fleet) != fleet:
+        raise ConfigurationError(f"{place} is for the fleet {fields['fleet']!r}, not {fleet!r}; use --fleet")
+    unknown = [name for name in fields if name not in _KNOWN]
+    if unknown:
+        raise ConfigurationError(
+            f"{place}: a task has no {', '.join(unknown)}; what is for the agent is payload"
+        )
+    try:
+        validate_event({"task_id": "new", **fields, "type": "task_submitted", "fleet": fleet})
+    except InvalidRecord as error:
+        raise ConfigurationError(f"{place}: {error.detail}") from None
+    requires, prefer = fields.get("requires") or {}, fields.get("prefer") or {}
+    coalition = fields.get("coalition") or {}
+    options = {name: fields[name] for name in _PLAIN if fields.get(name) is not None}
+    return Task(
+        **options,
+        payload=fields.get("payload"),
+        deadline=milliseconds(deadline) / 1000 if (deadline := fields.get("deadline")) is not None else None,
+        capabilities=requires.get("capabilities", ()),
+        resources=requires.get("resources", {}),
+        labels=requires.get("labels", {}),
+        prefer_zone=prefer.get("zone"),
+        prefer_labels=prefer.get("labels", {}),
+        roles=[Role(**role) for role in coalition.get("roles") or ()],
+        cover=coalition.get("cover") or (),
+        max_size=coalition.get("max_size"),
+    )
+
+
+_PLAIN = ("task_id", "slots", "size", "priority", "max_attempts", "ack_timeout", "run_timeout", "tenant")
+_KNOWN = frozenset((*_PLAIN, "type", "fleet", "requires", "prefer", "coalition", "payload", "deadline"))
+
+
+def _json(option: str, text: str | None) -> object:
+    import orjson
+
+    from streams.errors import ConfigurationError
+
+    if text is None:
+        return None
+    try:
+        value: object = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"{option} is no JSON: {error}; a text needs its quotes: '\"text\"'"
+        ) from None
+    return value
+
+
+def _listed(text: str | None) -> list[str]:
+    return [item.strip() for item in (text or "").split(",") if item.strip()]
+
+
+def _pairs(option: str, text: str | None) -> Iterator[tuple[str, str]]:
+    from streams.errors import ConfigurationError
+
+    for item in _listed(text):
+        name, separator, value = item.partition("=")
+        if not separator or not name.strip():
+            raise ConfigurationError(f"{option} {item}: give name=value, several separated by commas")
+        yield name.strip(), value.strip()
+
+
+def _number(name: str, text: str) -> float:
+    from streams.errors import ConfigurationError
+
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(f"--resources {name}={text}: give a number") from None
+
+
+def _chunks(items: Iterable[Task], size: int) -> Iterator[list[Task]]:
+    from itertools import islice
+
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
