@@ -19,7 +19,7 @@ EVENTS = "events"
 DIRECTIVES = "directives"
 RESULTS = "results"
 
-_RESULT_STATES: dict[object, TaskState] = {
+_RESULT_STATES: dict[str, TaskState] = {
     "task_completed": "completed",
     "task_failed": "failed",
     "task_cancelled": "cancelled",
@@ -79,7 +79,7 @@ def decode_result(raw: bytes | None) -> TaskResult | None:
     value = _object(raw)
     if value is None:
         return None
-    state = _RESULT_STATES.get(value.get("type"))
+    state = _RESULT_STATES.get(_text(value.get("type")) or "")
     task_id = value.get("task_id")
     if state is None or not isinstance(task_id, str):
         return None
@@ -121,7 +121,7 @@ def _text(value: object) -> str | None:
 
 
 def _integer(value: object) -> int | None:
-    return value if type(value) is int else None
+    return value if type(value) is int and abs(value) <= _limits.MAX_INTEGER else None
 
 
 def _number(value: object) -> float | None:

@@ -28,7 +28,8 @@ class TaskHandle:
 
     @property
     def done(self) -> bool:
-        return self.future.done()
+        """Whether the result is here."""
+        return self.future.done() and self.future.exception() is None
 
     async def wait(self, timeout: float | None = None) -> TaskResult:  # noqa: ASYNC109
         """Wait until it has ended, however it did.

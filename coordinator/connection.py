@@ -28,7 +28,8 @@ LINGER_MS = 5
 MAX_REQUEST_BYTES = 2 << 20
 MAX_BATCH_BYTES = 256 << 10
 FLUSH_SECONDS = 10.0
-METADATA_SECONDS = 10.0
+PATIENCE_SECONDS = 3.0
+"""How long to wait for a topic without a word about it."""
 
 
 class Delivery:
@@ -85,7 +86,8 @@ class Connection:
                 ``KAFKA_BOOTSTRAP_SERVERS``, else ``localhost:9092``.
             topic_prefix: What all topic names begin with, its separator included. Default:
                 ``COORDINATOR_TOPIC_PREFIX``, else ``coordinator.``.
-            connect_timeout: Seconds to wait for a broker that is still starting.
+            connect_timeout: Seconds to wait for a broker that is still starting, and for topics that the
+                coordinator has yet to create.
             client_id: How the broker's logs and quotas name this process.
             kafka: Further aiokafka settings for producer, consumer and admin client alike, such as
                 ``security_protocol``, ``ssl_context``, ``sasl_mechanism``, ``sasl_plain_username``.
@@ -182,11 +184,17 @@ class Connection:
         if self._producer is None:
             raise NotRunning("the connection")
         name = self.topic(topic)
+        finding = asyncio.ensure_future(self._producer.partitions_for(name))
         try:
-            async with asyncio.timeout(METADATA_SECONDS):
-                numbers = await self._producer.partitions_for(name)
+            done, _ = await asyncio.wait({finding}, timeout=min(PATIENCE_SECONDS, self._connect_timeout))
+            if not done:
+                log.warning("waiting for the topic %s at %s", name, self.bootstrap_servers)
+            async with asyncio.timeout(max(self._connect_timeout - PATIENCE_SECONDS, 0.0)):
+                numbers = await finding
         except (TimeoutError, UnknownTopicOrPartitionError):
             raise TopicMissing(name, self.bootstrap_servers) from None
+        finally:
+            finding.cancel()
         return [TopicPartition(name, number) for number in sorted(numbers)]
 
     async def partition_of(self, topic: str, key: str) -> TopicPartition:

@@ -220,7 +220,7 @@ async def test_a_withdrawal_cancels_the_handler_and_is_answered_when_it_has_stop
     peer: Peer, connection: Connection
 ) -> None:
     story: list[str] = []
-    agent = Agent("a1", connection=connection)
+    agent = Agent("a1", stop_timeout=0, connection=connection)
 
     @agent.task
     async def work(_: Directive) -> None:
@@ -324,7 +324,7 @@ async def test_drain_resume_and_throttle_change_how_the_agent_works(
 
 
 async def test_a_coalition_is_joined_worked_in_and_left(peer: Peer, connection: Connection) -> None:
-    agent = Agent("a1", slots=1, connection=connection)
+    agent = Agent("a1", stop_timeout=0, connection=connection)
 
     @agent.task
     async def work(directive: Directive) -> None:
@@ -389,8 +389,8 @@ async def test_two_processes_cannot_share_an_agents_state(
             await Agent("a1", connection=connection, state_dir=tmp_path).start()
 
 
-async def test_missing_topics_are_named_at_once(kafka: str) -> None:
-    async with Connection(kafka, topic_prefix="nobody-made-these.") as connection:
+async def test_missing_topics_are_named(kafka: str) -> None:
+    async with Connection(kafka, topic_prefix="nobody-made-these.", connect_timeout=0.5) as connection:
         agent = Agent("a1", connection=connection)
         with pytest.raises(TopicMissing, match=r"nobody-made-these\.events"):
             await agent.start()
