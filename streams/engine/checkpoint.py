@@ -128,7 +128,7 @@ class Checkpointer:
         gaps: list[tuple[int, int]] = []
         try:
             sent = await self._producer.submit(
-                self._changelog, task.partition, _messages(checkpoint), CHANGELOG_BATCH_BYTES
+                self._changelog, task.partition, changelog_messages(checkpoint), CHANGELOG_BATCH_BYTES
             )
             for future, records in sent:
                 offset: int = (await future).offset
@@ -208,7 +208,8 @@ def _refuse_to_go_back(checkpoint: PendingCheckpoint) -> None:
         )
 
 
-def _messages(checkpoint: PendingCheckpoint) -> Iterator[Message]:
+def changelog_messages(checkpoint: PendingCheckpoint) -> Iterator[Message]:
+    """What a checkpoint writes, in order: tombstones of earlier deletions, rows, the mark."""
     mark = checkpoint.mark
     header = row_header(mark.epoch, mark.position)
     for key in checkpoint.tombstones:

@@ -174,6 +174,10 @@ class Engine:
     def boot(self) -> None:
         """The first thing that happens in the worker's event loop: watch over what follows."""
         self._loop = asyncio.get_running_loop()
+        if self.settings.library_log_level is not None:
+            # Faust's worker leaves the root logger at DEBUG; building records that nobody sees costs 8 % of CPU.
+            for name in ("faust", "mode", "aiokafka", "asyncio"):
+                logging.getLogger(name).setLevel(self.settings.library_log_level)
         self.watchdog.start()
         self.watchdog.enter(STARTING)
 

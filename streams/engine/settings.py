@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,5 +49,7 @@ class EngineSettings:
     restore_timeout: float = 120.0
     """Without any progress; a long restore that goes on may last."""
     stop_timeout: float = 10.0
+    library_log_level: int | None = logging.WARNING
+    """Of Faust, mode, aiokafka and asyncio, set when the worker boots; ``None`` leaves them alone."""
     force_exit: bool = True
     """End a process that cannot stop in time. Off for an engine inside somebody else's program."""

@@ -1,0 +1,99 @@
+"""P2: after any crash, restart, rebalance or zombie, state and outputs equal those of one uninterrupted pass."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+
+import pytest
+
+from tests.integration.engine.harness import Lab, Worker, numbered, total_position
+
+LONG = bool(os.environ.get("COORDINATOR_LONG_TESTS"))
+"""The long form: more kills, more rounds."""
+
+
+async def test_two_folds_in_a_row_count_every_event_once(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(3000))
+    worker = Worker(lab, "a")
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+
+
+@pytest.mark.timeout(600 if LONG else 120)
+async def test_kill_9_under_load_loses_and_doubles_nothing(lab: Lab) -> None:
+    kills, random_ = (20 if LONG else 3), random.Random(1)
+    await lab.create_topics()
+    producing = asyncio.ensure_future(lab.produce(numbered(1000 * (kills + 6)), per_second=300))
+    for kill in range(kills):
+        worker = Worker(lab, "a", INSTANCE="a")
+        await worker.until(lambda status: status["tables"]["first"]["checkpoints"] > 0)
+        await asyncio.sleep(random_.uniform(0.0, 1.5))
+        await worker.kill()
+        if kill == 1:
+            shutil.rmtree(worker.directory / "data")  # and its disk is lost, too
+    producing.cancel()
+    await asyncio.wait([producing])
+    survivor = Worker(lab, "a", INSTANCE="a")
+    lab.sent = len(await lab.read("events"))
+    await lab.everything_is_exact(survivor)
+    await survivor.stop()
+
+
+async def test_a_second_worker_may_join_and_leave(lab: Lab) -> None:
+    await lab.create_topics()
+    producing = asyncio.ensure_future(lab.produce(numbered(20_000), per_second=300))
+    first = Worker(lab, "a")
+    await first.running()
+    second = Worker(lab, "b")
+    await second.until(lambda status: total_position(status, "first") > 0)
+    await first.until(lambda status: 0 < len(status["tables"]["first"]["partitions"]) < 4)
+    await asyncio.sleep(1)
+    await second.stop()
+    await first.until(lambda status: len(status["tables"]["first"]["partitions"]) == 4)
+    producing.cancel()
+    await asyncio.wait([producing])
+    lab.sent = len(await lab.read("events"))
+    await lab.everything_is_exact(first)
+    await first.stop()
+
+
+@pytest.mark.timeout(600 if LONG else 120)
+async def test_a_worker_that_slept_through_its_session_harms_nothing(lab: Lab) -> None:
+    await lab.create_topics()
+    producing = asyncio.ensure_future(lab.produce(numbered(100_000), per_second=300))
+    # Rare checkpoints, so that the sleeper holds rows that it did not save.
+    sleeper = Worker(lab, "a", CHECKPOINT_INTERVAL="2")
+    await sleeper.running()
+    for _ in range(3 if LONG else 1):
+        await asyncio.sleep(1.5)
+        sleeper.pause()
+        other = Worker(lab, "b", CHECKPOINT_INTERVAL="2")
+        await other.until(lambda status: len(status["tables"]["first"]["partitions"]) == 4)
+        await other.until(lambda status: status["tables"]["first"]["checkpoints"] >= 4)
+        sleeper.resume()
+        await sleeper.until(lambda status: status["assignments"] > 1 and status["phase"] == "running")
+        await asyncio.sleep(2)
+        await other.stop()
+        await sleeper.until(lambda status: len(status["tables"]["first"]["partitions"]) == 4)
+    producing.cancel()
+    await asyncio.wait([producing])
+    lab.sent = len(await lab.read("events"))
+    await lab.everything_is_exact(sleeper)
+    await sleeper.stop()
+
+
+async def test_lost_local_stores_are_rebuilt_from_the_changelog(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(2000))
+    before = Worker(lab, "a")
+    await lab.everything_is_exact(before)
+    await before.stop()
+    shutil.rmtree(before.directory / "data")
+    after = Worker(lab, "a")
+    await lab.everything_is_exact(after)
+    assert len(await lab.read("fleet")) == 2000, "nothing was folded again"
+    await after.stop()
