@@ -62,18 +62,19 @@ def beat(row: AgentRow, log_time: int, ticks: int, memory: int) -> None:
     """The agent said something: learn its rhythm, end its silence.
 
     Mean and variance are exponentially weighted over ``memory`` gaps (plain averages until there are as many).
-    Records of one producer batch share an append time; the gaps of zero between them say nothing.
+    Records of one producer batch share an append time; the gaps of zero between them say nothing, and neither
+    does the absence of who said so or was lost.
     """
     gap = log_time - row.beat_time
-    if gap > 0:
+    row.beat_time = log_time
+    row.beat_tick = ticks
+    if gap > 0 and is_watched(row):
         row.beats = beats = min(row.beats + 1, memory)
         difference = min(gap, _LONGEST_GAP * row.heartbeat_interval) - row.gap_mean
         # The announced interval counts as a first gap, hence + 1.
         step = difference / (beats + 1)
         row.gap_mean += step
         row.gap_variance = (row.gap_variance + difference * step) * (beats / (beats + 1))
-        row.beat_time = log_time
-    row.beat_tick = ticks
 
 
 def silence_of(row: AgentRow, clock: ClockRow) -> int:

@@ -77,14 +77,11 @@ class Outbox:
 
     def through(self) -> None:
         """Tell every partition of the fleet log that all up to the current log time has been forwarded."""
+        value = encode(
+            {"type": "clock_ticked", "partition": self.partition, "through": seconds(self.log_time)}
+        )
         for partition in range(self._fleet_partitions):
-            value = {
-                "type": "clock_ticked",
-                "source": self._source(),
-                "partition": self.partition,
-                "through": seconds(self.log_time),
-            }
-            self.add(Output("fleet", None, encode(value), (), partition))
+            self.add(Output("fleet", None, value, (), partition))
 
     def reappend(self, record: Record, subject: bytes, partition: int) -> None:
         """Send a misplaced record to where its subject lives."""
