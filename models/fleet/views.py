@@ -11,7 +11,7 @@ from models.fields import seconds
 from models.fleet.feasibility import unavailable
 from models.fleet.fold import FleetFold
 from models.fleet.roster import Agent
-from models.fleet.rows import MICRO, DirectiveRow, TaskRow
+from models.fleet.rows import MICRO, DirectiveRow, EndedTaskRow, TaskRow
 
 
 def agents(fold: FleetFold, fleet_name: str) -> Iterator[dict[str, object]]:
@@ -46,17 +46,17 @@ def tasks(
     prefix = f"{fleet_name}/"
     for key, past in fold.state.tables.ended_tasks.rows.items():
         if key.startswith(prefix) and state in (None, past.state):
-            yield {
-                "task_id": key.removeprefix(prefix),
-                "fleet": fleet_name,
-                "state": past.state,
-                "reason": past.reason,
-                "epoch": past.epoch,
-                "attempt": past.attempt,
-                "agent_id": past.agent_id,
-                "submitted_at": seconds(past.submitted_at),
-                "ended_at": seconds(past.ended_at),
-            }
+            yield _ended_task(fleet_name, key.removeprefix(prefix), past)
+
+
+def task(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object] | None:
+    """One task, live or remembered."""
+    key = f"{fleet_name}/{task_id}"
+    row = fold.state.tables.tasks.get(key)
+    if row is not None:
+        return _task(row)
+    past = fold.state.tables.ended_tasks.get(key)
+    return None if past is None else _ended_task(fleet_name, task_id, past)
 
 
 def directives(fold: FleetFold, fleet_name: str) -> Iterator[dict[str, object]]:
@@ -168,6 +168,20 @@ def _task(row: TaskRow) -> dict[str, object]:
         "priority": row.priority,
         "submitted_at": seconds(row.submitted_at),
         "deadline": None if row.deadline is None else seconds(row.deadline),
+    }
+
+
+def _ended_task(fleet_name: str, task_id: str, row: EndedTaskRow) -> dict[str, object]:
+    return {
+        "task_id": task_id,
+        "fleet": fleet_name,
+        "state": row.state,
+        "reason": row.reason,
+        "epoch": row.epoch,
+        "attempt": row.attempt,
+        "agent_id": row.agent_id,
+        "submitted_at": seconds(row.submitted_at),
+        "ended_at": seconds(row.ended_at),
     }
 
 

@@ -1,0 +1,192 @@
+"""The coordinator as one object: what it is made of, and how the parts are wired.
+
+Data flows as the attributes stand: events → ingress folds → fleet log → fleet folds → directives, with the
+ticker and the planner appending to the log beside them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import faust
+from pydantic import BaseModel
+
+from models.fleet import FleetFold
+from models.ingress import IngressFold
+from streams.engine import Engine, EngineSettings, install
+from streams.health import HealthCheck
+from streams.http import HttpServer
+from streams.http.views import StateViews
+from streams.logs import LogManager
+from streams.messages import MessageHandler
+from streams.monitoring import MonitoringSystem
+from streams.planner import LeastLoadedPlanner
+from streams.planner.coordination import CoordinationPlanner
+from streams.settings import Settings, load_settings
+from streams.state import StateManager
+from streams.ticker import Ticker
+from streams.topics import CHANGELOG_COMPACTION_LAG_MS, ensure_topics, real_name
+
+
+class CoordinatorConfig(BaseModel):
+    """The few settings that a program gives; the rest comes from environment, file and defaults."""
+
+    name: str = "coordinator"
+    """Begins all topic names and names the consumer group."""
+    broker_url: str = "kafka://127.0.0.1:9092"
+    registry_url: str | None = None
+    monitoring_port: int = 9090
+    """Port of health, metrics and state on loopback; 0 takes any free one."""
+    log_level: str = "INFO"
+    data_dir: Path | None = None
+    """Local state; by default ``.coordinator/<name>``."""
+
+    def settings(self) -> Settings:
+        return load_settings(
+            kafka_bootstrap_servers=self.broker_url,
+            topic_prefix=f"{self.name}.",
+            registry_url=self.registry_url,
+            http_port=self.monitoring_port,
+            log_level=self.log_level,
+            data_dir=self.data_dir or Path(".coordinator") / self.name,
+        )
+
+
+class CoordinatorApp(faust.App):  # type: ignore[misc]
+    """The Faust app, which prepares topics and starts the HTTP server before anything else."""
+
+    coordinator: CoordinatorAgent
+
+    async def on_first_start(self) -> None:
+        await super().on_first_start()
+        await self.coordinator.prepare()
+
+
+class CoordinatorAgent:
+    """A coordinator: one worker, its folds, its planner and its HTTP server.
+
+    Args:
+        config: A :class:`CoordinatorConfig`, or the whole :class:`~streams.settings.Settings`; without either
+            the settings of the environment.
+        force_exit: End the whole process if a stop takes too long; for a process that is nothing but a worker.
+
+    Run it inside a program with :meth:`start` and :meth:`stop`, or as a process with ``coordinator worker``.
+    """
+
+    def __init__(
+        self, config: CoordinatorConfig | Settings | None = None, *, force_exit: bool = False
+    ) -> None:
+        settings = config.settings() if isinstance(config, CoordinatorConfig) else config
+        self.settings = settings = settings or load_settings()
+        self.logs = LogManager(settings.log_level, settings.log_format)
+        self.logger = self.logs.logger
+        self.engine = Engine(
+            EngineSettings(
+                bootstrap_servers=settings.kafka_bootstrap_servers,
+                topic_prefix=settings.topic_prefix,
+                data_dir=settings.data_dir,
+                checkpoint_interval=settings.checkpoint_interval,
+                checkpoint_records=settings.checkpoint_records,
+                fetch_max_wait=settings.update_interval,
+                session_timeout=settings.session_timeout,
+                instance_id=_instance_id(settings.data_dir),
+                replication_factor=settings.replication_factor,
+                compaction_lag=CHANGELOG_COMPACTION_LAG_MS / 1000,
+                force_exit=force_exit,
+                start_timeout=settings.start_timeout,
+                stop_timeout=settings.stop_timeout,
+            )
+        )
+        self.app = CoordinatorApp(
+            settings.application,
+            **self.engine.faust_settings(),
+            logging_config=self.logs.dict_config(),
+        )
+        self.app.coordinator = self
+        install(self.app, self.engine)
+        self._wire_folds()
+        self.monitoring = MonitoringSystem(self.engine, self.agents_table, self.fleet_table)
+        self.planner = CoordinationPlanner(
+            self.engine,
+            self.fleet_table,
+            LeastLoadedPlanner(),
+            budget=settings.planner_budget,
+            interval=settings.processing_interval,
+            batch_size=settings.batch_size,
+            planned=self.monitoring.count_plan,
+        )
+        self.ticker = Ticker(self.engine, self.agents_table)
+        self.message_handler = MessageHandler(self.engine, settings.events_partitions, self.planner)
+        self.state_manager = StateManager(self.agents_table, self.fleet_table, self.message_handler)
+        self.health = HealthCheck(self.engine, self.agents_table, self.fleet_table, settings.registry_url)
+        self.http = HttpServer(
+            settings.http_host,
+            settings.http_port,
+            settings.data_dir,
+            self.health,
+            self.monitoring,
+            StateViews(self.engine, self.fleet_table, settings.fleet_partitions),
+        )
+        self.app.service(self.ticker)
+        self.app.service(self.planner)
+
+    def _wire_folds(self) -> None:
+        settings = self.settings
+        partitions = {"events": settings.events_partitions, "fleet": settings.fleet_partitions}
+        events = self.engine.topic("events", partitions=settings.events_partitions)
+        fleet = self.engine.topic("fleet", partitions=settings.fleet_partitions)
+        agents_table = self.agents_table = self.engine.table(
+            "agents",
+            source=events,
+            make_fold=lambda partition: IngressFold(
+                partition, partitions, topic=real_name(settings.topic_prefix, "events")
+            ),
+        )
+        fleet_table = self.fleet_table = self.engine.table(
+            "fleet",
+            source=fleet,
+            make_fold=lambda partition: FleetFold(
+                partition, settings.events_partitions, real_name(settings.topic_prefix, "fleet")
+            ),
+        )
+
+        @self.app.agent(events, name="ingress")  # type: ignore[untyped-decorator]
+        async def ingress(stream: Any) -> None:
+            async for batch in stream:
+                agents_table.fold(batch)
+
+        @self.app.agent(fleet, name="fleet")  # type: ignore[untyped-decorator]
+        async def decide(stream: Any) -> None:
+            async for batch in stream:
+                fleet_table.fold(batch)
+
+    async def prepare(self) -> None:
+        """Listen on HTTP and see to the topics; the first things that happen at a start."""
+        await self.app.add_runtime_dependency(self.http)
+        await ensure_topics(self.settings)
+
+    async def start(self) -> None:
+        """Start inside a running program; returns when the state is restored and events are folded.
+
+        Raises:
+            StreamsError: if it cannot start, saying why and what to do.
+        """
+        self.logger.info("starting coordinator", broker=self.settings.kafka_bootstrap_servers)
+        await self.app.start()
+        self.logger.info("coordinator started", http=self.http.address)
+
+    async def stop(self) -> None:
+        """Stop with a last checkpoint."""
+        await self.app.stop()
+        self.logger.info("coordinator stopped")
+
+
+def _instance_id(data_dir: Path) -> str:
+    """The worker's name in the consumer group, kept with its data: after a restart it gets its partitions back."""
+    file = data_dir / "instance"
+    if not file.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"worker-{uuid.uuid4().hex[:12]}\n")
+    return file.read_text().strip()
