@@ -1,0 +1,170 @@
+"""Random fleet logs over few names, so that records meet: any valid record, in any order, at any pace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from hypothesis import strategies as st
+
+from models.fold import LogRecord
+from tests.unit.models.fleet.log import START
+
+EVENTS_PARTITIONS = 2
+_GAP = 10
+"""Distance between offsets, so that tests can put records in between without moving the others."""
+
+agent_ids = st.sampled_from(["a1", "a2", "a3"])
+task_ids = st.sampled_from(["t1", "t2", "t3", "t4"])
+fleets = st.sampled_from(["default", "default", "default", "other"])
+amounts = st.sampled_from([0, 0.1, 0.2, 0.3, 1, 2.5])
+capabilities = st.lists(st.sampled_from(["saw", "weld"]), max_size=2)
+directive_ids = st.builds(
+    "{}.{}.{}".format, fleets, st.integers(0, 60).map(lambda n: n * _GAP), st.integers(0, 2)
+)
+
+
+def _event(kind: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"type": st.just(kind), "fleet": fleets, **fields})
+
+
+events = st.one_of(
+    _event(
+        "agent_registered",
+        agent_id=agent_ids,
+        capabilities=capabilities,
+        slots=st.integers(0, 3),
+        resources=st.dictionaries(st.sampled_from(["cpu", "gpu"]), amounts, max_size=2),
+        incarnation=st.integers(0, 3),
+    ),
+    _event("agent_deregistered", agent_id=agent_ids),
+    _event(
+        "status_update",
+        agent_id=agent_ids,
+        status=st.sampled_from(["active", "idle", "busy", "draining", "offline", "error"]),
+    ),
+    _event("metric_report", agent_id=agent_ids, metrics=st.just({"load": 0.5})),
+    _event(
+        "resource_report",
+        agent_id=agent_ids,
+        resources=st.just({"cpu": {"capacity": 1.5, "used": 0.5}}),
+    ),
+    _event(
+        "directive_response",
+        agent_id=agent_ids,
+        directive_id=directive_ids,
+        outcome=st.sampled_from(["accepted", "rejected", "progress", "completed", "failed"]),
+    ),
+    _event(
+        "task_submitted",
+        task_id=task_ids,
+        requires=st.fixed_dictionaries(
+            {
+                "capabilities": capabilities,
+                "resources": st.dictionaries(st.sampled_from(["cpu", "gpu"]), amounts, max_size=2),
+            }
+        ),
+        slots=st.integers(1, 2),
+        priority=st.integers(0, 2),
+        max_attempts=st.integers(1, 3),
+        ack_timeout=st.sampled_from([1, 10]),
+        run_timeout=st.sampled_from([1, 60]),
+        deadline=st.integers(START, START + 100_000).map(lambda ms: ms / 1000),
+        payload=st.integers(0, 1),
+    ),
+    _event("task_cancelled", task_id=task_ids),
+    _event("agent_cordoned", agent_id=agent_ids),
+    _event("agent_uncordoned", agent_id=agent_ids),
+    _event("agent_drained", agent_id=agent_ids),
+    _event(
+        "policy_changed",
+        policy=st.sampled_from([{"reject_cooldown": 1}, {"deliveries": 1}, {"no such thing": 1}]),
+        version=st.integers(1, 4),
+    ),
+)
+
+
+PRELUDE: list[dict[str, Any]] = [
+    {"type": "agent_registered", "agent_id": "a1", "capabilities": ["saw"], "slots": 2, "incarnation": 1},
+    {
+        "type": "agent_registered",
+        "agent_id": "a2",
+        "capabilities": ["saw", "weld"],
+        "resources": {"cpu": 0.3},
+    },
+    {"type": "task_submitted", "task_id": "t1", "ack_timeout": 1, "payload": 0},
+    {"type": "task_submitted", "task_id": "t2", "requires": {"resources": {"cpu": 0.1}}, "run_timeout": 1},
+    {"type": "task_submitted", "task_id": "t3", "requires": {"capabilities": ["saw"]}, "max_attempts": 1},
+]
+"""How half of the logs begin: chance alone seldom brings an able agent, its task and a plan together."""
+
+
+@st.composite
+def logs(draw: st.DrawFn, max_size: int = 40) -> list[LogRecord]:
+    """A log whose sources rise in each partition, as they do for ever in a real one."""
+    now = START
+    positions = [0] * EVENTS_PARTITIONS
+    planned: list[tuple[int, str]] = []
+    records: list[LogRecord] = []
+    prelude = list(PRELUDE) if draw(st.booleans()) else []
+    kinds = ["fact"] * 5 + ["plan"] * 4 + ["answer"] * 3 + ["tick"] * 3 + ["liveness", "window"]
+    for number in range(len(prelude) + draw(st.integers(0, max_size))):
+        now += draw(st.sampled_from([0, 1, 100, 1_000, 5_000]))
+        partition = draw(st.integers(0, EVENTS_PARTITIONS - 1))
+        kind = "prelude" if prelude else draw(st.sampled_from(kinds))
+        source = {"partition": partition, "offset": positions[partition], "index": draw(st.integers(0, 1))}
+        value: dict[str, Any]
+        if kind in ("prelude", "fact", "answer"):
+            event = prelude.pop(0) if prelude else draw(events) if kind == "fact" else draw(_answer(planned))
+            value = {"type": event["type"], "source": source, "through": now / 1000, "event": event}
+        elif kind == "plan":
+            entries = [
+                {"task_id": draw(task_ids), "agent_id": draw(agent_ids), "epoch": draw(st.integers(1, 3))}
+                for _ in range(draw(st.integers(1, 3)))
+            ]
+            planned += [(number * _GAP, entry["agent_id"]) for entry in entries]
+            value = {
+                "type": "plan_proposed",
+                "plan_id": f"p{number}",
+                "fleet": draw(fleets),
+                "based_on": number,
+                "directives": entries,
+                "planner": {"name": "random", "version": "1", "budget": 1},
+            }
+        elif kind == "tick":
+            value = {"type": "clock_ticked", "partition": partition, "through": now / 1000}
+        elif kind == "liveness":
+            name = draw(st.sampled_from(["agent_suspected", "agent_lost", "agent_recovered"]))
+            value = {"type": name, "source": source, "fleet": draw(fleets), "agent_id": draw(agent_ids)}
+        else:
+            aggregate = {"count": 2, "sum": 0.3, "mean": 0.15, "min": 0.1, "max": 0.2, "last": 0.2}
+            start = now // 10_000 * 10
+            value = {
+                "type": "window_closed",
+                "source": source,
+                "fleet": draw(fleets),
+                "start": start,
+                "end": start + 10,
+                "agents": {draw(agent_ids): {"load": aggregate}},
+            }
+        if "source" in value:
+            positions[partition] += 1
+        records.append(LogRecord(number * _GAP, now, b"default", orjson.dumps(value)))
+    return records
+
+
+def _answer(planned: list[tuple[int, str]]) -> st.SearchStrategy[dict[str, Any]]:
+    """An answer to a directive that may well have been issued."""
+    if not planned:
+        return events
+    outcomes = st.sampled_from(["accepted", "accepted", "rejected", "progress", "completed", "failed"])
+    return st.builds(
+        lambda plan, outcome: {
+            "type": "directive_response",
+            "agent_id": plan[1],
+            "directive_id": f"default.{plan[0]}.0",
+            "outcome": outcome,
+        },
+        st.sampled_from(planned),
+        outcomes,
+    )
