@@ -35,9 +35,15 @@ _ADDRESS_IN_USE = re.compile(r"Address already in use|Socket server failed to bi
 
 _DAMAGE = re.compile(
     r"CorruptRecordException|CorruptIndexException|InconsistentClusterIdException|InconsistentBrokerMetadata"
-    r"|quorum-state|Malformed line|Found unexpected|checksum|meta\.properties"
+    r"|Error while reading|MalformedInputException|Malformed line|quorum-state|meta\.properties"
 )
 """What Kafka 4 says when it is its own files that keep it from starting."""
+
+_TELLING = re.compile(
+    r"\S+ (?:ERROR|FATAL) (?P<words>.*?)(?: \([\w.]+\))?$"
+    r"|(?P<cause>(?:Caused by: |Exception in thread )?[\w.$]+(?:Exception|Error):? .*)$"
+)
+"""A line of its log that says what went wrong: logged as an error, or the head of a stack trace."""
 
 
 class LocalKafka:
@@ -240,10 +246,19 @@ class LocalKafka:
         # Somebody else's broker may answer there if ours lost a race for the port: then ours is about to end.
         if (status := self._guardian.poll()) is not None:
             raise self._why_it_ended(port, status)
+        self._check_that_nothing_was_lost()
+
+    def _check_that_nothing_was_lost(self) -> None:
+        """A cut metadata log is no error to Kafka: it starts without the topics that were in the lost part."""
+        if lost := self.directory.lost_topics():
+            raise DataDirectoryDamaged(
+                self.directory.path,
+                f"its metadata no longer has {', '.join(lost)}, though records are there (data/*-stray; remove "
+                "these if you deleted the topics while Kafka crashed)",
+            )
 
     def _why_it_ended(self, port: int, status: int) -> Exception:
-        log = self.log.read_text(errors="replace")
-        if _ADDRESS_IN_USE.search(log):
+        if _ADDRESS_IN_USE.search(self.log.read_text(errors="replace")):
             return PortTaken(port)
         error = self._last_error()
         if _DAMAGE.search(error):
@@ -251,7 +266,8 @@ class LocalKafka:
         return BrokerStartFailed(self.log, f"it ended with status {status}: {error}")
 
     def _last_error(self) -> str:
-        """The errors in the log, in short: lines that name an error or an exception, the first few."""
+        """The log's first error and what caused it, in one line."""
         lines = self.log.read_text(errors="replace").splitlines()
-        telling = [line for line in lines if re.search(r" (ERROR|FATAL) |Exception|^Error|Error:", line)]
-        return " | ".join(telling[:4] or lines[-2:]) or "it said nothing"
+        telling = [_TELLING.match(line) for line in lines]
+        errors = list(dict.fromkeys(match["words"] or match["cause"] for match in telling if match))
+        return "; ".join(errors[:3] or lines[-2:]) or "it said nothing"

@@ -98,6 +98,15 @@ class DataDirectory:
         format_storage(cluster_id)
         self._write_marker(cluster_id, formatted=True)
 
+    def lost_topics(self) -> list[str]:
+        """Topics that have records here but are unknown to the broker's metadata.
+
+        While it loads, before it serves, Kafka renames the directories of their partitions to
+        ``<topic>-<partition>.<unique>-stray``, and keeps what is in them.
+        """
+        strays = (entry.name.rpartition(".")[0] for entry in self.data.glob("*-stray"))
+        return sorted({name.rpartition("-")[0] for name in strays})
+
     def begin_log(self) -> int:
         """Put the last log aside and return a descriptor to write the next one to."""
         if self.log.exists():

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -142,15 +143,50 @@ def test_the_broker_listens_on_this_machine_only(shared_broker: LocalKafka) -> N
     assert set(listening) <= {"0100007F", "0000000000000000FFFF00000100007F"}
 
 
-def test_damaged_metadata_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def used_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a broker with one topic leaves behind; copy it before damaging it."""
+    path = tmp_path_factory.mktemp("used") / "kafka"
+    with LocalKafka(path) as broker:
+        asyncio.run(create_topic_and_append(broker.bootstrap, b"precious"))
+    return path
+
+
+def garble_quorum_state(data: Path) -> None:
+    (data / "__cluster_metadata-0" / "quorum-state").write_bytes(b"\xff\x00garbage")
+
+
+def garble_recovery_checkpoint(data: Path) -> None:
+    (data / "recovery-point-offset-checkpoint").write_bytes(b"\xff\x00garbage")
+
+
+def cut_the_metadata_log(data: Path) -> None:
+    log = data / "__cluster_metadata-0" / "00000000000000000000.log"
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 3])
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (garble_quorum_state, "quorum-state"),
+        (garble_recovery_checkpoint, "recovery-point-offset-checkpoint"),
+        (cut_the_metadata_log, f"no longer has {TOPIC}"),
+    ],
+)
+def test_damage_that_only_kafka_can_see_is_named_and_no_record_is_given_up(
+    tmp_path: Path, used_directory: Path, damage: Callable[[Path], None], named: str
+) -> None:
+    shutil.copytree(used_directory, tmp_path / "kafka")
+    damage(tmp_path / "kafka" / "data")
     broker = LocalKafka(tmp_path / "kafka")
-    with broker:
-        pass
-    quorum_state = broker.directory.data / "__cluster_metadata-0" / "quorum-state"
-    quorum_state.write_bytes(b"\x00garbage")
-    with pytest.raises(DataDirectoryDamaged, match="quorum-state"):
+    with pytest.raises(DataDirectoryDamaged) as failure:
         broker.start()
-    assert quorum_state.read_bytes() == b"\x00garbage"
+    assert named in str(failure.value)
+    assert "\n" not in str(failure.value)
+    [log] = (tmp_path / "kafka" / "data").glob(f"{TOPIC}-0*/00000000000000000000.log")
+    assert b"precious" in log.read_bytes()
+    with pytest.raises(DataDirectoryDamaged):
+        broker.start()
 
 
 # -- The foreground runner, as a process of its own
