@@ -152,7 +152,7 @@ class LocalStore:
             try:
                 self._database = Rdict(str(self.directory), options)
             except Exception as error:
-                if "lock" in str(error).lower():
+                if "lock file" in str(error):  # not just "lock": damaged ones are blocks
                     raise StoreInUse(
                         self.table,
                         self.partition,

@@ -1,7 +1,8 @@
 """A toy application on the engine, run as a real worker process: it counts, and passes on what it counted.
 
 Two folds in a row: ``events`` → CountFold → ``fleet`` → CountFold → ``out``. Configured by the environment.
-Values are ``{"k": key, "n": number}``; a few have a power: ``boom`` makes the fold raise half way through a batch.
+Values are ``{"k": key, "n": number}``; a few have a power: ``forget`` deletes the row, ``boom`` makes the fold
+raise half way through a batch, ``padding`` makes the output that much longer.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import msgspec
 import orjson
 
 from models.fold import Output, Record, Table
-from streams.engine import Engine, EngineSettings, install, tune_garbage_collector
+from streams.engine import Engine, EngineSettings, PartitionTask, install, tune_garbage_collector
+from streams.engine.aiokafka_internals import read_public
 
 
 class Count(msgspec.Struct, array_like=True):
@@ -62,7 +64,7 @@ class CountFold:
                 self.counts.put(key, row)
             clock.records += 1
             clock.last_offset = record.offset
-            if event.get("boom"):
+            if event.get("boom") and "DEFUSE" not in os.environ:
                 raise ValueError("boom")
             outputs.append(
                 Output(
@@ -90,6 +92,8 @@ def build() -> faust.App:
             request_timeout=float(environment.get("REQUEST_TIMEOUT", "15")),
         )
     )
+    if environment.get("READER") == "public":
+        engine.reader = read_public
     app = faust.App(environment["PREFIX"] + "app", **engine.faust_settings())
     install(app, engine)
     events = engine.topic("events", partitions=4)
@@ -98,6 +102,13 @@ def build() -> faust.App:
         "first", source=events, make_fold=lambda _: CountFold(environment.get("FIRST_TARGET", "fleet"))
     )
     second = engine.table("second", source=fleet, make_fold=lambda _: CountFold("out"))
+
+    told: dict[str, Any] = {"opened": []}
+
+    def opened(task: PartitionTask) -> None:
+        told["opened"] = sorted({*told["opened"], task.partition})
+
+    first.on_open.append(opened)
 
     @app.agent(events)
     async def count_events(stream: Any) -> None:
@@ -112,7 +123,10 @@ def build() -> faust.App:
     @app.timer(0.2)
     async def report() -> None:
         """What a test may want to know, for it to read: written whole, or not at all."""
-        status = engine.status()
+        if "APPEND" in environment and "appended" not in told and first.caught_up(0):
+            told["was_at"] = first.tasks[0].position
+            told["appended"] = await engine.append("events", b"shell", b'{"k": "shell", "n": 1}', partition=0)
+        status = {**engine.status(), **told}
         status["rows"] = {
             name: {
                 f"{partition}/{table_name}/{key}": msgspec.to_builtins(row)

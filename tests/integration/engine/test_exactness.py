@@ -77,6 +77,7 @@ async def test_a_worker_that_slept_through_its_session_harms_nothing(lab: Lab) -
         sleeper.resume()
         await sleeper.until(lambda status: status["assignments"] > 1 and status["phase"] == "running")
         await asyncio.sleep(2)
+        assert "fenced" in sleeper.log, "it wrote after the other had taken over"
         await other.stop()
         await sleeper.until(lambda status: len(status["tables"]["first"]["partitions"]) == 4)
     producing.cancel()

@@ -1,0 +1,171 @@
+"""What cannot be made right stops the worker with a reason; what can be is made right by the next start."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from streams.engine.changelog import fence_key
+from tests.integration.engine.harness import AdminClient, Lab, Worker, numbered, total_position
+
+
+async def ends_with(worker: Worker, reason: str) -> None:
+    assert await worker.exit_status() != 0
+    assert reason in worker.log, worker.log[-3000:]
+
+
+async def test_a_fold_that_raises_stops_the_worker_at_once_and_saves_nothing_of_it(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(500))
+    worker = Worker(lab, "a")
+    await worker.until(lambda status: total_position(status, "first") == 500)
+    await lab.produce(
+        [*numbered(20, start=500), {"k": "bad", "n": 1, "boom": True}, *numbered(20, start=520)]
+    )
+    await ends_with(worker, "the fold raised on records")
+    await ends_with(Worker(lab, "a"), "the fold raised on records")
+    fixed = Worker(lab, "a", DEFUSE="1")
+    await lab.everything_is_exact(fixed)
+    await fixed.stop()
+
+
+async def test_outputs_that_kafka_refuses_stop_the_worker_and_come_again_after_a_restart(lab: Lab) -> None:
+    await lab.create_topics(fleet_max_bytes=100_000)
+    await lab.produce(numbered(300))
+    await lab.produce([{"k": "big", "n": 1, "padding": 200_000}])
+    await ends_with(Worker(lab, "a"), "was not acknowledged")
+    async with AdminClient(lab.bootstrap) as admin:
+        name = lab.prefix + "fleet"
+        bigger = {"max.message.bytes": str(4 << 20)}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=bigger)])
+    worker = Worker(lab, "a")
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+
+
+async def test_records_as_big_as_the_contract_allows_go_through(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(50))
+    await lab.produce(
+        [
+            {"k": "wide", "n": 1, "filler": "x" * 2_000_000},
+            {"k": "tall", "n": 2, "padding": 4_000_000},
+            *numbered(50, start=50),
+        ]
+    )
+    worker = Worker(lab, "a")
+    await lab.everything_is_exact(worker)
+    assert max(len(record.value) for record in await lab.read("fleet")) > 4_000_000
+    await worker.stop()
+
+
+async def test_unread_records_that_retention_deleted_stop_the_start(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a")
+    await worker.until(lambda status: total_position(status, "first") == 400)
+    await worker.stop()
+    await lab.produce(numbered(400))
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.delete_records(
+            {
+                TopicPartition(lab.prefix + "events", partition): RecordsToDelete(before_offset=end)
+                for partition, end in (await ends(lab, "events", 4)).items()
+            }
+        )
+    await ends_with(Worker(lab, "a"), "were deleted before they were folded")
+
+
+async def test_a_recreated_topic_stops_the_start(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a")
+    await worker.until(lambda status: total_position(status, "first") == 400)
+    await worker.stop()
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.delete_topics([lab.prefix + "events"])
+        await asyncio.sleep(1)
+        await admin.create_topics([NewTopic(lab.prefix + "events", 4, 1)])
+    await ends_with(Worker(lab, "a"), "the topic was recreated")
+
+
+async def test_a_changelog_that_would_delete_rows_stops_the_start(lab: Lab) -> None:
+    await lab.create_topics()
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.create_topics([NewTopic(f"{lab.prefix}app-first-changelog", 4, 1)])
+    await ends_with(Worker(lab, "a"), "rows need exactly 'compact'")
+
+
+async def test_a_topic_with_another_number_of_partitions_stops_the_start(lab: Lab) -> None:
+    await lab.create_topics()
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.create_partitions({lab.prefix + "events": NewPartitions(6)})
+    await ends_with(Worker(lab, "a"), "has 6 partitions, declared are 4")
+
+
+async def test_a_damaged_local_store_is_rebuilt_and_nothing_is_missing(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(2000, keys=500))
+    worker = Worker(lab, "a")
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+    rng = random.Random(1)
+    for path in (worker.directory / "data" / "folds").rglob("*"):
+        if path.is_file() and path.stat().st_size > 100:
+            damaged = bytearray(path.read_bytes())
+            for _ in range(8):
+                damaged[rng.randrange(len(damaged))] ^= 0xFF
+            path.write_bytes(damaged)
+    again = Worker(lab, "a")
+    await lab.everything_is_exact(again)
+    assert "local store rebuilt" in again.log
+    await again.stop()
+
+
+async def test_an_owner_that_is_fenced_and_never_told_stops(lab: Lab) -> None:
+    """Somebody outside the group took the partitions: a restart is better than two owners."""
+    await lab.create_topics()
+    worker = Worker(lab, "a", SESSION_TIMEOUT="6")
+    await worker.until(lambda status: status["tables"]["first"]["checkpoints"] >= 4)
+    producer = AIOKafkaProducer(bootstrap_servers=lab.bootstrap)
+    await producer.start()
+    await producer.send_and_wait(f"{lab.prefix}app-first-changelog", b"{}", fence_key(), partition=0)
+    await producer.stop()
+    await lab.produce(numbered(200))
+    await ends_with(worker, "another worker took over")
+
+
+async def test_the_public_fetch_path_is_as_exact_as_the_fast_one(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(3000))
+    worker = Worker(lab, "a", READER="public")
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+
+
+async def test_what_the_shell_appends_is_folded_once_the_partition_has_caught_up(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(100))
+    worker = Worker(lab, "a", APPEND="1")
+    status = await worker.until(lambda status: "appended" in status)
+    assert status["opened"] == [0, 1, 2, 3]
+    partition, offset = status["appended"]
+    assert offset >= status["was_at"], "it was appended behind what was there"
+    await worker.until(lambda status: total_position(status, "first") == 101)
+    assert any(
+        (record.partition, record.offset) == (partition, offset) and b"shell" in record.value
+        for record in await lab.read("events")
+    )
+    await worker.stop()
+
+
+async def ends(lab: Lab, topic: str, partitions: int) -> dict[int, int]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=lab.bootstrap)
+    await consumer.start()
+    found = await consumer.end_offsets([TopicPartition(lab.prefix + topic, p) for p in range(partitions)])
+    await consumer.stop()
+    return {at.partition: end for at, end in found.items()}

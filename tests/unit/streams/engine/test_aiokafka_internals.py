@@ -1,0 +1,52 @@
+"""The fast path reads what the public one reads, and steps aside when aiokafka is not as it was."""
+
+from __future__ import annotations
+
+import logging
+
+import aiokafka
+import pytest
+
+from streams.engine import aiokafka_internals
+from streams.engine.aiokafka_internals import choose_reader, new_batch, read_public, read_raw, self_test
+
+
+def test_the_installed_aiokafka_passes_the_self_test() -> None:
+    assert self_test() is None
+    assert choose_reader() is read_raw
+
+
+def test_another_version_falls_back_to_the_public_path(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(aiokafka, "__version__", "9.9.9")
+    with caplog.at_level(logging.WARNING):
+        assert choose_reader() is read_public
+    assert "fast fetch path off" in caplog.text
+
+
+def test_changed_internals_fall_back_to_the_public_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(aiokafka_internals.FetchResult, "_update_position")
+    problem = self_test()
+    assert problem is not None
+    assert "_update_position" in problem
+    assert choose_reader() is read_public
+
+
+def test_a_path_that_reads_something_else_falls_back_to_the_public_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = aiokafka_internals.drain
+    monkeypatch.setattr(
+        aiokafka_internals,
+        "drain",
+        lambda *args: (lambda got: got and (got[0], got[1], got[2][1:]))(original(*args)),
+    )
+    assert choose_reader() is read_public
+
+
+def test_a_full_batch_says_so_instead_of_taking_more() -> None:
+    batch = new_batch(100)
+    assert batch.append(timestamp=None, key=b"k", value=bytes(90)) is not None, "a first record always fits"
+    assert batch.append(timestamp=None, key=b"k", value=bytes(90)) is None
+    assert batch.record_count() == 1
