@@ -33,7 +33,7 @@ Handler: TypeAlias = Callable[[Directive], Awaitable[object]]
 HOUSEKEEPING_SECONDS = 30.0
 """How often the read position is noted and old memories are dropped."""
 RETRY_SECONDS = 1.0
-LAST_WORDS_SECONDS = 10.0
+LAST_WORDS_SECONDS = 5.0
 """How long a stop waits for handlers to obey their cancellation, and for answers to reach the broker."""
 
 
@@ -82,7 +82,7 @@ class Life:
         self.voice = Voice(self.connection, self.agent_id, self.fleet, self.store.incarnation)
         await self.connection.partitions(EVENTS)
         partition = await self.connection.partition_of(DIRECTIVES, self.agent_id)
-        end = (await (await self.connection.reader()).end_offsets([partition]))[partition]
+        end = (await self.connection.end_offsets([partition]))[partition]
         position = self.store.position
         if position is not None and position > end:
             log.warning("%s is shorter than before, so it is another log; starting afresh", partition.topic)
@@ -114,7 +114,7 @@ class Life:
         """
         self.desk.stopping = True
         if self._engagements and patience > 0:
-            await _attempt(self.beat(status="draining"))
+            await _attempt(self.beat(status="draining"), LAST_WORDS_SECONDS)
             waits = [asyncio.ensure_future(each.wait_ended()) for each in self._engagements.values()]
             _, late = await asyncio.wait(waits, timeout=patience)
             for wait in late:
@@ -134,9 +134,9 @@ class Life:
             for task in stuck:
                 task.cancel()
         if on_stop == "deregister":
-            await _attempt(self.voice.say("agent_deregistered", reason="stopped"))
+            await _attempt(self.voice.say("agent_deregistered", reason="stopped"), LAST_WORDS_SECONDS)
         else:
-            await _attempt(self.voice.say("status_update", status="offline"))
+            await _attempt(self.voice.say("status_update", status="offline"), LAST_WORDS_SECONDS)
         self.inbox.put_nowait(None)
 
     async def leave_reader(self) -> None:
@@ -289,12 +289,13 @@ class Life:
         self.inbox.put_nowait(error if isinstance(error, CoordinatorError) else CoordinatorError(repr(error)))
 
 
-async def _attempt(saying: Coroutine[object, object, None]) -> None:
+async def _attempt(saying: Coroutine[object, object, None], seconds: float | None = None) -> None:
     """Say something that will be said again, or that nobody waits for."""
     try:
-        await saying
-    except DeliveryFailed as error:
-        log.warning("%s", error)
+        async with asyncio.timeout(seconds):
+            await saying
+    except (DeliveryFailed, TimeoutError) as error:
+        log.warning("%s", str(error) or "the broker did not answer in time")
 
 
 def _covers(withdrawal: Directive, directive: Directive) -> bool:

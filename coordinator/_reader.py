@@ -23,6 +23,7 @@ log = logging.getLogger("coordinator")
 
 FETCH_WAIT_MS = 1_000
 RETRY_SECONDS = 0.5
+STOP_SECONDS = 5.0
 
 
 class Record(Protocol):
@@ -70,7 +71,7 @@ class Reader:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
     async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Where the log ends now, for each partition."""
@@ -174,3 +175,19 @@ class Reader:
             for subscription in list(self._subscriptions[partition]):
                 self.unsubscribe(subscription)
                 subscription.failed(stopped)
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, broker or no broker.
+
+    While a broker is away, aiokafka 0.14's ``stop`` cancels its own waiting fetches and lets one of these
+    cancellations escape, before it has closed its sockets. In a task of its own that cannot pass for a
+    cancellation of ours, and the sockets are closed here.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait({stopping}, timeout=STOP_SECONDS)
+    if not stopping.done() or stopping.cancelled():
+        stopping.cancel()
+        await consumer._client.close()
+    else:
+        stopping.result()

@@ -12,7 +12,7 @@ from typing import Literal, Self, TypeAlias
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from coordinator import _limits
-from coordinator._reader import Record, Subscription
+from coordinator._reader import Record, Subscription, stop_consumer
 from coordinator._wire import EVENTS, RESULTS, decode_result, encode_event
 from coordinator.batch import Batch, TaskHandle
 from coordinator.connection import Connection
@@ -58,7 +58,7 @@ class Client:
         try:
             await connection.partitions(EVENTS)
             # Read from the ends as they are before anything is submitted: no result can slip by.
-            ends = await (await connection.reader()).end_offsets(await connection.partitions(RESULTS))
+            ends = await connection.end_offsets(await connection.partitions(RESULTS))
             for partition, end in ends.items():
                 subscription = Subscription(partition, None, end, receive=self._receive, failed=self._fail)
                 await connection.subscribe(subscription)
@@ -246,19 +246,20 @@ class Client:
         connection = self._alive()
         partition = await connection.partition_of(RESULTS, task_id)
         consumer = connection.consumer()
-        await consumer.start()
         try:
-            consumer.assign([partition])
-            end = (await consumer.end_offsets([partition]))[partition]
-            start = (await consumer.beginning_offsets([partition]))[partition]
-            if since != "earliest":
-                moment = int(_limits.moment(since, "since") * 1000)
-                later = (await consumer.offsets_for_times({partition: moment}))[partition]
-                start = end if later is None else later.offset
-            consumer.seek(partition, start)
-            return await self._scan(consumer, partition, end, task_id)
+            with connection.naming_the_broker():
+                await consumer.start()
+                consumer.assign([partition])
+                end = (await consumer.end_offsets([partition]))[partition]
+                start = (await consumer.beginning_offsets([partition]))[partition]
+                if since != "earliest":
+                    moment = int(_limits.moment(since, "since") * 1000)
+                    later = (await consumer.offsets_for_times({partition: moment}))[partition]
+                    start = end if later is None else later.offset
+                consumer.seek(partition, start)
+                return await self._scan(consumer, partition, end, task_id)
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
 
     async def _scan(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, end: int, task_id: str

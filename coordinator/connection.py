@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Generator, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -27,7 +27,7 @@ LINGER_MS = 5
 """Enough to put the heartbeats of many agents into one request, too little to be felt."""
 MAX_REQUEST_BYTES = 2 << 20
 MAX_BATCH_BYTES = 256 << 10
-FLUSH_SECONDS = 10.0
+FLUSH_SECONDS = 5.0
 PATIENCE_SECONDS = 3.0
 """How long to wait for a topic without a word about it."""
 
@@ -123,13 +123,13 @@ class Connection:
         return self
 
     async def stop(self) -> None:
-        """Send what is still waiting, for at most ten seconds, and close. May be called twice."""
+        """Send what is still waiting, for a few seconds at most, and close. May be called twice."""
         reader, self._reader = self._reader, None
         producer, self._producer = self._producer, None
-        if reader is not None:
-            await reader.stop()
-        if producer is not None:
-            await _stop_producer(producer)
+        await asyncio.gather(
+            *([reader.stop()] if reader is not None else []),
+            *([_stop_producer(producer)] if producer is not None else []),
+        )
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -209,9 +209,20 @@ class Connection:
                 raise NotRunning("the connection")
             if self._reader is None:
                 reader = Reader(self.consumer())
-                await reader.start()
+                try:
+                    with self.naming_the_broker():
+                        await reader.start()
+                except BaseException:
+                    await reader.stop()
+                    raise
                 self._reader = reader
             return self._reader
+
+    async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where the log ends now, for each partition."""
+        reader = await self.reader()
+        with self.naming_the_broker():
+            return await reader.end_offsets(partitions)
 
     async def subscribe(self, subscription: Subscription) -> None:
         (await self.reader()).subscribe(subscription)
@@ -235,12 +246,21 @@ class Connection:
         if self._log_identity is None:
             admin = AIOKafkaAdminClient(**self._settings)
             try:
-                await admin.start()
-                cluster = await admin.describe_cluster()
+                with self.naming_the_broker():
+                    await admin.start()
+                    cluster = await admin.describe_cluster()
             finally:
                 await admin.close()
             self._log_identity = f"{cluster.get('cluster_id')}/{self.topic_prefix}"
         return self._log_identity
+
+    @contextmanager
+    def naming_the_broker(self) -> Iterator[None]:
+        """Turn the Kafka client's errors about requests into :class:`BrokerUnavailable`."""
+        try:
+            yield
+        except KafkaError as error:
+            raise BrokerUnavailable(self.bootstrap_servers, self._connect_timeout, str(error)) from error
 
     # -- the producer's life --------------------------------------------------------------------------------
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from coordinator import Connection
 from streams import topics
@@ -17,15 +15,11 @@ from tests.integration.sdk.peer import Peer
 async def peer(kafka: str, topic_prefix: str) -> AsyncIterator[Peer]:
     layout = topics.Layout(prefix=topic_prefix, application=topic_prefix + "app")
     await topics.create(kafka, layout)
-    producer = AIOKafkaProducer(bootstrap_servers=kafka)
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest")
-    await producer.start()
-    await consumer.start()
-    consumer.assign([TopicPartition(topic_prefix + "events", number) for number in range(4)])
+    opened = await Peer.at(kafka, topic_prefix)
     try:
-        yield Peer(producer, consumer, topic_prefix)
+        yield opened
     finally:
-        await asyncio.gather(producer.stop(), consumer.stop())
+        await opened.close()
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from coordinator import Agent
 from coordinator.agent import Handler
@@ -27,6 +27,17 @@ class Peer:
     prefix: str
     events: list[Event] = field(default_factory=list)
     _number: int = 0
+
+    @classmethod
+    async def at(cls, bootstrap: str, prefix: str) -> Self:
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+        await asyncio.gather(producer.start(), consumer.start())
+        consumer.assign([TopicPartition(prefix + "events", number) for number in range(4)])
+        return cls(producer, consumer, prefix)
+
+    async def close(self) -> None:
+        await asyncio.gather(self.producer.stop(), self.consumer.stop())
 
     async def hear(
         self, wanted: Callable[[Event], bool], *, count: int = 1, seconds: float = 10.0
