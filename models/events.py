@@ -30,6 +30,7 @@ from models.fields import (
     Slots,
     Text,
     Time,
+    wire_schema,
 )
 
 Status = Literal["active", "idle", "busy", "draining", "offline", "error"]
@@ -299,7 +300,7 @@ def decode_event(raw: bytes | None) -> Event:
 
 def event_schema() -> dict[str, object]:
     """JSON Schema (2020-12) of a value on ``coordinator.events``."""
-    return _EVENT.json_schema()
+    return wire_schema(_EVENT)
 
 
 def _explained(error: ValidationError, value: dict[str, object]) -> InvalidRecord:

@@ -8,10 +8,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema, core_schema
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
@@ -52,6 +60,29 @@ def seconds(milliseconds_: int) -> float:
     return milliseconds_ / 1000
 
 
+def wire_schema(adapter: TypeAdapter[Any]) -> dict[str, object]:
+    """JSON Schema of what an adapter reads: types are required, and defaults of durations are in seconds."""
+    schema: dict[str, object] = adapter.json_schema()
+    _as_on_wire(schema)
+    return schema
+
+
+def _as_on_wire(node: object) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _as_on_wire(item)
+    elif isinstance(node, dict):
+        if node.get("x-unit") == "seconds" and isinstance(node.get("default"), int):
+            node["default"] = seconds(node["default"])
+        kind = node.get("properties", {}).get("type", {})
+        if isinstance(kind, dict) and "const" in kind:
+            # A default in the model, for the sake of Python; on the wire it is what tells events apart.
+            kind.pop("default", None)
+            node["required"] = sorted({"type", *node.get("required", ())})
+        for item in node.values():
+            _as_on_wire(item)
+
+
 def _bounded_json(value: object) -> object:
     size = len(orjson.dumps(value))
     if size > MAX_PAYLOAD_BYTES:
@@ -73,7 +104,7 @@ class duration:  # noqa: N801 - used like a function, within Annotated
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: object) -> dict[str, object]:
-        return {"type": "number", "minimum": self.low, "maximum": self.high}
+        return {"type": "number", "minimum": self.low, "maximum": self.high, "x-unit": "seconds"}
 
     def _parse(self, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, float)):

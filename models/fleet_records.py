@@ -27,7 +27,7 @@ from models.events import (
     TaskSubmitted,
     validate_event,
 )
-from models.fields import Counter, Fleet, Id, Number, Time
+from models.fields import Counter, Fleet, Id, Number, Time, wire_schema
 
 MAX_FLEET_RECORD_BYTES = 4 << 20
 
@@ -228,6 +228,23 @@ def decode_fleet_record(raw: bytes | None) -> FleetRecord:
         raise InvalidRecord("schema", f"{place or 'value'}: {fault['msg']}") from None
     event = validate_event({"type": kind, **envelope.event})
     return Fact(envelope.source, envelope.through, event, envelope.event)  # type: ignore[arg-type]
+
+
+def fleet_record_schema() -> dict[str, object]:
+    """JSON Schema (2020-12) of a value on ``coordinator.fleet``."""
+    own: dict[str, Any] = wire_schema(_OWN)
+    fact = {
+        "title": "Fact",
+        "type": "object",
+        "properties": {
+            "type": {"enum": sorted(FACT_TYPES)},
+            "source": {"$ref": "#/$defs/Source"},
+            "through": {"type": "number", "minimum": 0},
+            "event": {"type": "object", "description": "The event as it was sent."},
+        },
+        "required": ["type", "source", "through", "event"],
+    }
+    return {"$defs": {**own["$defs"], "Fact": fact}, "oneOf": [{"$ref": "#/$defs/Fact"}, *own["oneOf"]]}
 
 
 def encode_fact(event_type: str, source: Source, through: int, original: bytes) -> bytes:

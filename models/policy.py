@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from models.codec import InvalidRecord
-from models.fields import Counter, duration
+from models.fields import Counter, duration, wire_schema
 
 TICK_INTERVAL = 1_000
 """Milliseconds of log time for which at most one tick counts.
@@ -152,7 +152,7 @@ def policy_to_wire(policy: Policy) -> dict[str, object]:
 
 def policy_schema() -> dict[str, object]:
     """JSON Schema (2020-12) of a whole policy on the wire; a patch is any part of it."""
-    return _POLICY.json_schema()
+    return wire_schema(_POLICY)
 
 
 def _merged(target: dict[str, object], patch: Mapping[str, object]) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.fold import Table
-from models.ingress.outbox import Outbox
+from models.ingress.outbox import MAX_ERROR_LENGTH, Outbox
 from models.ingress.rows import AlertRow
 from models.outputs import Alert, Cause
 
@@ -30,7 +30,7 @@ class Alerts:
             reason=reason,
             time=box.log_time,
             cause=Cause(box.offset, ((box.partition, box.offset),)),
-            details={"topic": box.topic, "partition": box.partition, "detail": detail},
+            details={"topic": box.topic, "partition": box.partition, "detail": detail[:MAX_ERROR_LENGTH]},
         )
         box.add(alert.output(f"{box.topic}.{box.partition}.{box.offset}"))
 

@@ -20,6 +20,7 @@ from models.events import (
     PolicyAccepted,
     PolicyChanged,
 )
+from models.fields import LAST_MILLISECOND
 from models.fold import Output, Record, Table
 from models.ingress.agents import Agents, Rejected
 from models.ingress.alerts import Alerts
@@ -34,6 +35,9 @@ from models.policy import DEFAULT_POLICY, TICK_INTERVAL, patched
 from models.security import OPEN, Security
 
 EVENTS_TOPIC = "coordinator.events"
+
+_LAST_LOG_TIME = LAST_MILLISECOND - 400 * 86_400_000
+"""Only a broken broker sends a later append time, yet the fold must survive it, and windows reach beyond it."""
 
 _TICK_LEEWAY = TICK_INTERVAL // 4
 
@@ -121,7 +125,7 @@ class IngressFold:
 
     def _fold(self, record: Record) -> Outcome:
         clock = self._clock
-        clock.log_time = max(clock.log_time, record.timestamp)
+        clock.log_time = max(clock.log_time, min(record.timestamp, _LAST_LOG_TIME))
         self._outbox.begin(record.offset, clock.log_time)
         try:
             original = self._security.opened(record.value)
@@ -211,7 +215,7 @@ class IngressFold:
         self._outbox.dead_letter(record, error)
         # Whose it was cannot be known from a record that is none.
         self._alerts.raise_alert(
-            "record_dead_lettered",
+            "dead_letter",
             DEFAULT_FLEET,
             f"{self._topic}/{self.partition}",
             error.code,
@@ -224,7 +228,7 @@ class IngressFold:
         rejections = self._clock.rejections
         rejections[refusal.reason] = rejections.get(refusal.reason, 0) + 1
         throttle = self._fleets.policy_of(fleet).alert_throttle
-        self._alerts.raise_alert("record_rejected", fleet, subject, refusal.reason, refusal.detail, throttle)
+        self._alerts.raise_alert("rejected", fleet, subject, refusal.reason, refusal.detail, throttle)
         return "rejected"
 
     def status(self) -> IngressStatus:

@@ -14,7 +14,7 @@ from models.partition import partition_of
 
 ORIGIN_HEADER = "coord-origin"
 ERROR_HEADER = "coord-error"
-_MAX_ERROR_LENGTH = 1_024
+MAX_ERROR_LENGTH = 1_024
 """Characters. What was wrong may quote names of the sender's choice, of any length."""
 _FLEETS_REMEMBERED = 4_096
 
@@ -94,7 +94,7 @@ class Outbox:
         headers = (
             *record.headers,
             (ORIGIN_HEADER, self.origin.encode()),
-            (ERROR_HEADER, f"{error.code}: {error.detail}"[:_MAX_ERROR_LENGTH].encode()),
+            (ERROR_HEADER, f"{error.code}: {error.detail}"[:MAX_ERROR_LENGTH].encode(errors="replace")),
         )
         self.add(Output("dead-letters", record.key, record.value, headers))
 

@@ -116,6 +116,6 @@ def logs(
         contents, _headers, st.integers(-500, 4_000), st.one_of(st.none(), st.binary(max_size=4))
     )
     for offset, (value, heads, step, key) in enumerate(draw(st.lists(entries, max_size=max_size))):
-        now += step
+        now += step if draw(st.integers(0, 60)) else draw(st.sampled_from([-1, 0, 10**15, 2**62])) - now
         records.append(LogRecord(offset, now, key, value, tuple(heads)))
     return records

@@ -58,7 +58,7 @@ def test_dead_letters_are_alerted_once_a_minute_for_each_reason() -> None:
     assert [alert["reason"] for alert in seen] == ["bytes"] * 3
     assert len(alerts(world.append(b"[]"))) == 1
     alert = seen[0]
-    assert alert["type"] == "record_dead_lettered"
+    assert alert["type"] == "dead_letter"
     assert alert["subject"] == "coordinator.events/0"
     assert alert["cause"] == {"offset": 0, "events": [{"partition": 0, "offset": 0}]}
     assert alert["time"] == (START + 1_000) / 1000

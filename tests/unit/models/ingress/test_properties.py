@@ -21,7 +21,7 @@ WHOLE = {"events": 1, "fleet": 1}
 
 histories = st.integers(0, 2**32).map(history)
 few = settings(max_examples=15, deadline=None, derandomize=True)
-many = settings(max_examples=60, deadline=None, derandomize=True)
+many = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 @given(st.one_of(logs(), histories))
