@@ -30,33 +30,27 @@ from streams.kafka import (
 TOPIC = "notes"
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[LocalKafka]:
-    with LocalKafka(tmp_path / "kafka") as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
-def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    """For tests that do the broker no harm."""
-    with LocalKafka(tmp_path_factory.mktemp("shared") / "kafka") as running:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """One for all tests of this file that leave it running as they found it, and not that of other files."""
+    with LocalKafka(tmp_path_factory.mktemp("local") / "kafka") as running:
         yield running
 
 
-async def create_topic_and_append(bootstrap: str, value: bytes) -> None:
+async def create_topic_and_append(bootstrap: str, value: bytes, topic: str = TOPIC) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(TOPIC, 1, 1)])
+        await admin.create_topics([NewTopic(topic, 1, 1)])
     finally:
         await admin.close()
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
-        await producer.send_and_wait(TOPIC, value)
+        await producer.send_and_wait(topic, value)
 
 
-async def read_first(bootstrap: str) -> bytes | None:
+async def read_first(bootstrap: str, topic: str) -> bytes | None:
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
-        partition = TopicPartition(TOPIC, 0)
+        partition = TopicPartition(topic, 0)
         consumer.assign([partition])
         await consumer.seek_to_beginning(partition)
         record = await asyncio.wait_for(consumer.getone(), 20)
@@ -80,20 +74,22 @@ def wait_until_gone(pid: int, seconds: float = 30) -> None:
 
 
 async def test_records_and_cluster_survive_a_restart_at_the_same_address(broker: LocalKafka) -> None:
-    address = broker.bootstrap
-    await create_topic_and_append(address, b"kept")
+    address, pid = broker.bootstrap, broker.pid
+    await create_topic_and_append(address, b"kept", "restarted")
     cluster = json.loads((broker.directory.path / "broker.json").read_text())["cluster_id"]
 
     await asyncio.to_thread(broker.stop)
+    assert not is_running(pid)
+    os.close(broker.directory.lock("nobody"))
     await asyncio.to_thread(broker.start)
 
     assert broker.bootstrap == address
-    assert await read_first(address) == b"kept"
+    assert await read_first(address, "restarted") == b"kept"
     assert json.loads((broker.directory.path / "broker.json").read_text())["cluster_id"] == cluster
 
 
 async def test_acknowledged_records_survive_kill_9_of_the_broker(broker: LocalKafka) -> None:
-    await create_topic_and_append(broker.bootstrap, b"acknowledged")
+    await create_topic_and_append(broker.bootstrap, b"acknowledged", "killed")
     await asyncio.to_thread(broker.kill)
     with pytest.raises(BrokerExited) as failure:
         broker.check()
@@ -101,42 +97,44 @@ async def test_acknowledged_records_survive_kill_9_of_the_broker(broker: LocalKa
     assert str(broker.log) in str(failure.value)
 
     await asyncio.to_thread(broker.start)
-    assert await read_first(broker.bootstrap) == b"acknowledged"
+    assert await read_first(broker.bootstrap, "killed") == b"acknowledged"
+
+
+def test_a_running_broker_is_not_started_again(broker: LocalKafka) -> None:
+    with pytest.raises(RuntimeError, match="already runs"):
+        broker.start()
+    broker.check()
+
+
+def test_a_broker_that_never_ran_has_no_pid_and_nothing_to_stop(tmp_path: Path) -> None:
+    never_started = LocalKafka(tmp_path / "kafka")
+    never_started.stop()
+    never_started.check()
+    with pytest.raises(RuntimeError, match="does not run"):
+        _ = never_started.pid
 
 
 def test_a_second_broker_on_the_same_directory_is_told_where_the_first_one_is(
-    shared_broker: LocalKafka,
+    broker: LocalKafka,
 ) -> None:
     with pytest.raises(DataDirectoryInUse) as failure:
-        LocalKafka(shared_broker.directory.path).start()
-    assert failure.value.bootstrap == shared_broker.bootstrap
+        LocalKafka(broker.directory.path).start()
+    assert failure.value.bootstrap == broker.bootstrap
     assert failure.value.pid == os.getpid()
-    assert f"KAFKA_BOOTSTRAP_SERVERS={shared_broker.bootstrap}" in str(failure.value)
-    shared_broker.check()
+    assert f"KAFKA_BOOTSTRAP_SERVERS={broker.bootstrap}" in str(failure.value)
+    broker.check()
 
 
-def test_a_stopped_broker_leaves_no_process_and_frees_its_directory(tmp_path: Path) -> None:
-    broker = LocalKafka(tmp_path / "kafka")
-    broker.start()
-    pid = broker.pid
-    broker.stop()
-    assert not is_running(pid)
-    os.close(broker.directory.lock("nobody"))
-    broker.stop()
-
-
-def test_the_broker_listens_on_this_machine_only(shared_broker: LocalKafka) -> None:
+def test_the_broker_listens_on_this_machine_only(broker: LocalKafka) -> None:
     """Every listening socket of the broker is bound to a loopback address (in /proc/net in hexadecimal)."""
     inodes = set()
-    for descriptor in Path(f"/proc/{shared_broker.pid}/fd").iterdir():
+    for descriptor in Path(f"/proc/{broker.pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
             inodes.add(os.readlink(descriptor))
     listening = [
         fields[1].split(":")[0]
         for table in ("tcp", "tcp6")
-        for fields in map(
-            str.split, Path(f"/proc/{shared_broker.pid}/net/{table}").read_text().splitlines()[1:]
-        )
+        for fields in map(str.split, Path(f"/proc/{broker.pid}/net/{table}").read_text().splitlines()[1:])
         if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes
     ]
     assert len(listening) == 2
@@ -156,10 +154,6 @@ def garble_quorum_state(data: Path) -> None:
     (data / "__cluster_metadata-0" / "quorum-state").write_bytes(b"\xff\x00garbage")
 
 
-def garble_recovery_checkpoint(data: Path) -> None:
-    (data / "recovery-point-offset-checkpoint").write_bytes(b"\xff\x00garbage")
-
-
 def cut_the_metadata_log(data: Path) -> None:
     log = data / "__cluster_metadata-0" / "00000000000000000000.log"
     log.write_bytes(log.read_bytes()[: log.stat().st_size // 3])
@@ -169,7 +163,6 @@ def cut_the_metadata_log(data: Path) -> None:
     ("damage", "named"),
     [
         (garble_quorum_state, "quorum-state"),
-        (garble_recovery_checkpoint, "recovery-point-offset-checkpoint"),
         (cut_the_metadata_log, f"no longer has {TOPIC}"),
     ],
 )
