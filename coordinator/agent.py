@@ -9,6 +9,7 @@ from typing import Literal, Self, TypeVar
 
 from coordinator import _limits
 from coordinator._life import Handler, Life
+from coordinator._signals import end_on_sigterm_as_on_ctrl_c
 from coordinator._store import StateStore, state_path
 from coordinator.connection import Connection
 from coordinator.directive import Directive
@@ -167,7 +168,7 @@ class Agent:
 
         An assignment is accepted when its handler starts, completed with what it returns, and failed with the
         text of what it raises. A withdrawal or the run timeout cancels it. Starts the agent if need be, and
-        stops it at the end, also when cancelled (as by Ctrl-C under ``asyncio.run``).
+        stops it at the end, also when cancelled (as by Ctrl-C or SIGTERM under ``asyncio.run``).
 
         Args:
             handler: An async function of a directive; the one given to :meth:`task` by default.
@@ -175,6 +176,7 @@ class Agent:
         handler = handler or self._handler
         if handler is None:
             raise InvalidValue("handler", None, "give run() a function, or decorate one with @agent.task")
+        end_on_sigterm_as_on_ctrl_c()
         async with self:
             life = self._alive()
             async for directive in self.directives():

@@ -130,6 +130,8 @@ class Connection:
             *([reader.stop()] if reader is not None else []),
             *([_stop_producer(producer)] if producer is not None else []),
         )
+        # Locks belong to the loop they were used in, and the next start may be in another.
+        self._producer_change, self._reader_start = asyncio.Lock(), asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return await self.start()

@@ -20,6 +20,7 @@ from coordinator import batch as _batch
 from coordinator import client as _client
 from coordinator import connection as _connection
 from coordinator import directive as _directive
+from coordinator._signals import end_on_sigterm_as_on_ctrl_c
 from coordinator.directive import Coalition, EndReason
 from coordinator.errors import InvalidValue, NotRunning
 from coordinator.task import Role, Task, TaskResult
@@ -281,7 +282,7 @@ class Agent(_Running):
         return handler
 
     def run(self, handler: Handler | None = None) -> None:
-        """Run a handler for every assignment until :meth:`stop` is called or Ctrl-C is pressed.
+        """Run a handler for every assignment until :meth:`stop` is called, or Ctrl-C or SIGTERM ends it.
 
         A handler whose directive has ended runs on, since threads cannot be cancelled; what it returns is then
         dropped. It still occupies its slot until it returns.
@@ -289,6 +290,7 @@ class Agent(_Running):
         function = handler or self._handler
         if function is None:
             raise InvalidValue("handler", None, "give run() a function, or decorate one with @agent.task")
+        end_on_sigterm_as_on_ctrl_c()
         with ThreadPoolExecutor(max(self.slots, 1), thread_name_prefix=self.agent_id) as threads:
 
             async def in_thread(directive: _directive.Directive) -> object:

@@ -48,15 +48,16 @@ async def start(kafka: str, peer: Peer, tmp_path: Path) -> AsyncIterator[Start]:
 
 
 @pytest.mark.parametrize(
-    ("name", "agent_id", "payload", "result"),
+    ("name", "agent_id", "payload", "result", "sent"),
     [
-        ("agent.py", "summarizer-1", "x" * 50, {"summary": "x" * 40, "attempt": 1}),
-        ("agent_step_by_step.py", "careful-1", "four", {"length": 4}),
-        ("agent_sync.py", "counter-1", "one two three", {"words": 3}),
+        ("agent.py", "summarizer-1", "x" * 50, {"summary": "x" * 40, "attempt": 1}, signal.SIGTERM),
+        ("agent_step_by_step.py", "careful-1", "four", {"length": 4}, signal.SIGINT),
+        ("agent_sync.py", "counter-1", "one two three", {"words": 3}, signal.SIGINT),
+        ("agent_sync.py", "counter-1", "one two", {"words": 2}, signal.SIGTERM),
     ],
 )
-async def test_an_agent_of_the_documentation_works_and_leaves_on_ctrl_c(
-    peer: Peer, start: Start, name: str, agent_id: str, payload: str, result: object
+async def test_an_agent_of_the_documentation_works_and_says_goodbye_when_told_to_end(
+    peer: Peer, start: Start, name: str, agent_id: str, payload: str, result: object, sent: signal.Signals
 ) -> None:
     process = await start(name)
     (registered,) = await peer.hear(lambda event: event["type"] == "agent_registered", seconds=20)
@@ -64,7 +65,7 @@ async def test_an_agent_of_the_documentation_works_and_leaves_on_ctrl_c(
     directive = await peer.assign(agent_id, "t1", payload=payload)
     (_, completed) = await peer.answers(directive["directive_id"], "accepted", "completed")
     assert completed["result"] == result
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     await peer.hear(lambda event: event["type"] == "agent_deregistered")
     output, _ = await asyncio.wait_for(process.communicate(), 20)
     assert output.decode().strip().splitlines()[-1] == "KeyboardInterrupt"
