@@ -124,10 +124,10 @@ def _apply(step: Step, record: FleetRecord) -> Outcome:
         if _is_repeat(step, record.source):
             return "duplicate"
         outcome = _apply_fact(step, record.event)
-        overdue.hear(step.state, record.source.partition, record.through)
+        overdue.hear(step, record.source.partition, record.through)
     elif isinstance(record, ThroughTicked):
         outcome = "tick"
-        overdue.hear(step.state, record.partition, record.through)
+        overdue.hear(step, record.partition, record.through)
     elif isinstance(record, CoordinationPlan):
         plans.apply(step, step.state.fleet(record.fleet), record)
     else:

@@ -17,8 +17,13 @@ OUTAGE = 3 * TICK_INTERVAL
 nobody could append meanwhile, agents included, and that their answers are late without fault."""
 
 
-def hear(state: State, partition: int, through: int) -> None:
+STALLED = 30 * TICK_INTERVAL
+"""Milliseconds by which one partition may hold fleet time back before people are told."""
+
+
+def hear(step: Step, partition: int, through: int) -> None:
     """One partition of the events topic has been forwarded up to ``through``."""
+    state = step.state
     row = state.source(partition)
     if through <= row.through:
         return
@@ -27,6 +32,8 @@ def hear(state: State, partition: int, through: int) -> None:
     state.tables.sources.touch(str(partition))
     if slowest:  # only the slowest partition holds fleet time back
         _advance(state)
+    if through - max(state.clock.fleet_time, state.clock.started) > STALLED:
+        _alert_stalled(step, through)
 
 
 def _advance(state: State) -> None:
@@ -40,6 +47,19 @@ def _advance(state: State) -> None:
     if clock.fleet_time >= 0 and fleet_time - clock.fleet_time > OUTAGE:
         clock.outage += fleet_time - clock.fleet_time
     clock.fleet_time = fleet_time
+
+
+def _alert_stalled(step: Step, through: int) -> None:
+    """A partition that nobody forwards stops the clock of all: no timeout fires until it has an owner again."""
+    state = step.state
+    for partition in range(state.events_partitions):
+        row = state.tables.sources.get(str(partition))
+        reached = max(state.clock.started, -1 if row is None else row.through)
+        if through - reached > STALLED:
+            details = {"behind": (through - reached) / 1000}
+            for name in sorted(state.fleets):
+                subject = f"events/{partition}"
+                step.alert_seldom(state.fleets[name], "partition_stalled", subject, "not_forwarded", details)
 
 
 def run(step: Step) -> None:

@@ -59,6 +59,8 @@ class ClockRow(msgspec.Struct, array_like=True):
     """Directives, results and alerts put out, by type."""
     offset: int = -1
     """Of the last record read."""
+    started: int = -1
+    """Log time of the first record; -1 before it."""
 
 
 class SourceRow(msgspec.Struct, array_like=True):

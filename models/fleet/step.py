@@ -43,6 +43,8 @@ class Step:
         clock.log_time = self.now
         clock.offset = record.offset
         clock.records += 1
+        if clock.started < 0:
+            clock.started = self.now
 
     def finish(self, outcome: Outcome) -> None:
         self.state.clock.outcomes[outcome] += 1
@@ -84,12 +86,24 @@ class Step:
         """The record is valid but the state refuses it: count it, and tell people, though not every time."""
         rejections = self.state.clock.rejections
         rejections[reason] = rejections.get(reason, 0) + 1
-        key = f"{fleet.name}/rejected/{reason}/{subject}"
+        self.alert_seldom(fleet, "rejected", subject, reason, details)
+        return "rejected"
+
+    def alert_seldom(
+        self,
+        fleet: FleetState,
+        kind: str,
+        subject: str,
+        reason: str,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        """Raise an alert, unless the same one was raised within the policy's ``alert_throttle``."""
+        key = f"{fleet.name}/{kind}/{reason}/{subject}"
         table = self.state.tables.alerts
         last = table.get(key)
-        if last is None or self.now >= last.until:
-            until = self.now + fleet.policy.alert_throttle
-            table.put(key, AlertRow(until))
-            self.state.timers.moment(until, "alert", key)
-            self.alert(fleet.name, "rejected", subject, reason, details)
-        return "rejected"
+        if last is not None and self.now < last.until:
+            return
+        until = self.now + fleet.policy.alert_throttle
+        table.put(key, AlertRow(until))
+        self.state.timers.moment(until, "alert", key)
+        self.alert(fleet.name, kind, subject, reason, details)

@@ -139,8 +139,10 @@ class _Round:
                 for agent in shape.open.values():
                     self._open[agent.id] = agent
                     heap.append((_load(agent), agent.id))
-            if len(heap) > self._budget:
-                heap = nsmallest(max(1, self._budget // 2), heap)
+            # Half the budget stays to place tasks with, or a large fleet would use it up on looking around.
+            limit = max(1, self._budget // 2)
+            if len(heap) > limit:
+                heap = nsmallest(limit, heap)
             self._budget -= len(heap)
             heapify(heap)
             self._candidates[task_class.id] = heap

@@ -21,7 +21,11 @@ class Said:
 
     def __init__(self, outputs: list[Output]) -> None:
         self.outputs = outputs
-        self.values = [(output.topic, orjson.loads(output.value or b"null")) for output in outputs]
+        self.values = [
+            (output.topic, orjson.loads(output.value or b"null"))
+            for output in outputs
+            if output.topic != "dead-letters"  # which may hold anything
+        ]
 
     def _of(self, topic: str, kind: str | None) -> list[dict[str, Any]]:
         return [v for t, v in self.values if t == topic and (kind is None or v["type"] == kind)]

@@ -1,0 +1,84 @@
+"""Explanations: one word for why, counts that sum to the agents, and the nearest agent."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.fleet.explain import explain
+from tests.unit.models.fleet.log import FleetLog
+
+
+@pytest.fixture
+def log() -> FleetLog:
+    return FleetLog()
+
+
+def test_each_agent_is_counted_under_its_first_reason(log: FleetLog) -> None:
+    log.agent("a1")
+    log.agent("a2", capabilities=["weld"])
+    log.agent("a3", capabilities=["weld"], labels={"site": "north"})
+    log.agent("a4", capabilities=["weld"], labels={"site": "north"}, resources={"gas": 5})
+    log.agent("a5", capabilities=["weld"], labels={"site": "north"}, resources={"gas": 5}, slots=2)
+    log.fact("agent_cordoned", agent_id="a5")
+    log.agent("a6")
+    log.fact("agent_deregistered", agent_id="a6")
+    requires = {"capabilities": ["weld"], "labels": {"site": "north"}, "resources": {"gas": 2}}
+    log.task(requires=requires, slots=2)
+    explanation = log.explain()
+    assert explanation["agents"] == 5
+    assert explanation["counts"] == {"capability": 1, "label": 1, "resource": 1, "slots": 1, "cordoned": 1}
+    assert explanation["nearest"]["agent_id"] == "a5"
+    assert explanation["reason"] == "unavailable"
+
+
+def test_without_agents_every_task_is_impossible(log: FleetLog) -> None:
+    log.task()
+    assert (log.explain()["reason"], log.explain()["agents"], log.explain()["counts"]) == (
+        "impossible",
+        0,
+        {},
+    )
+    assert log.explain()["nearest"] is None
+
+
+def test_a_task_that_somebody_could_take_waits_for_the_plan(log: FleetLog) -> None:
+    log.agent()
+    log.task()
+    assert log.explain()["reason"] == "waiting_for_plan"
+    assert log.explain()["counts"] == {"eligible": 1}
+
+
+def test_a_task_for_which_nobody_has_room_waits_for_capacity(log: FleetLog) -> None:
+    log.running()
+    log.task("t2")
+    log.task("t3", priority=9)
+    assert log.explain("t2")["reason"] == "capacity"
+    assert log.explain("t2")["counts"] == {"no_credit": 1}
+    assert log.explain("t2")["ahead_in_class"] == 1
+
+
+def test_a_running_task_says_where(log: FleetLog) -> None:
+    directive = log.running()
+    explanation = log.explain()
+    assert (explanation["state"], explanation["reason"]) == ("running", "running")
+    assert (explanation["agent_id"], explanation["directive_id"]) == ("a1", directive["directive_id"])
+    assert sum(explanation["counts"].values()) == 1
+
+
+def test_an_ended_task_says_how_it_ended(log: FleetLog) -> None:
+    log.answer(log.running(max_attempts=1), "failed", reason="no disk")
+    explanation = log.explain()
+    assert (explanation["state"], explanation["reason"]) == ("failed", "no disk")
+    assert sum(explanation["counts"].values()) == explanation["agents"] == 1
+
+
+def test_an_unknown_task_has_no_explanation(log: FleetLog) -> None:
+    assert explain(log.fold, "default", "t1") is None
+    log.agent()
+    assert explain(log.fold, "default", "t1") is None
+
+
+def test_an_explanation_says_as_of_when(log: FleetLog) -> None:
+    log.agent()
+    log.task()
+    assert log.explain()["as_of"] == {"offset": 1, "time": log.now / 1000}

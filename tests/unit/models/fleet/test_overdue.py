@@ -1,0 +1,167 @@
+"""Fleet time: what is overdue, when, and what an outage forgives."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.models.fleet.log import FleetLog
+
+
+@pytest.fixture
+def log() -> FleetLog:
+    return FleetLog()
+
+
+def test_nothing_is_overdue_before_every_partition_has_reported() -> None:
+    log = FleetLog(events_partitions=2)
+    log.agent()
+    log.task(ack_timeout=1)
+    log.place()
+    for _ in range(20):
+        assert not log.tick(partitions=[0])
+    assert log.task_row().state == "assigned"
+    assert log.tick(partitions=[1]).directive["type"] == "withdraw_task"
+    assert log.fold.state.clock.outage == 0, "there was no time before that could have jumped"
+
+
+def test_the_slowest_partition_holds_fleet_time_back() -> None:
+    log = FleetLog(events_partitions=2)
+    log.agent()
+    log.task(ack_timeout=5)
+    log.place()
+    log.tick()
+    begun = log.now
+    for _ in range(20):
+        assert not log.tick(partitions=[0]).directives()
+    caught_up = [
+        log.append({"type": "clock_ticked", "partition": 1, "through": (begun + n * 1_000) / 1000})
+        for n in range(1, 6)
+    ]
+    assert [len(said.directives()) for said in caught_up] == [0, 0, 0, 0, 1]
+
+
+def test_people_are_told_of_a_partition_that_nobody_forwards() -> None:
+    log = FleetLog(events_partitions=2)
+    log.agent()
+    log.tick()
+    for _ in range(30):
+        assert not log.tick(partitions=[0])
+    (alert,) = log.tick(partitions=[0]).alerts("partition_stalled")
+    assert alert["subject"] == "events/1"
+    assert not log.tick(partitions=[0]), "not every second"
+
+
+def test_an_answer_that_is_forwarded_late_counts_since_time_waits_for_it() -> None:
+    """The coordinator is a minute behind in the agent's partition; the other one is up to date."""
+    log = FleetLog(events_partitions=2)
+    log.agent()
+    log.task(ack_timeout=5)
+    directive = log.place().directive
+    issued = log.now
+    log.tick(100)
+    for _ in range(60):
+        log.tick(partitions=[1])
+    said = log.answer(directive, "completed", through=issued + 4_000)
+    assert said.results()
+
+
+def test_an_unacked_assignment_is_withdrawn_and_its_agent_skipped(log: FleetLog) -> None:
+    log.assigned(ack_timeout=5)
+    assert not log.wait(4_000)
+    assert log.wait(1_000).directive["type"] == "withdraw_task"
+    task = log.task_row()
+    assert (task.state, task.deliveries, task.last_reason) == ("pending", 1, "ack_timeout")
+    log.agent("a2")
+    assert log.place().directive["agent_id"] == "a2"
+
+
+def test_an_answer_at_the_last_millisecond_is_in_time(log: FleetLog) -> None:
+    directive = log.assigned(ack_timeout=1)
+    assert not log.tick(1_000).directives()
+    log.answer(directive, "accepted")
+    assert log.task_row().state == "running"
+
+
+def test_an_accepted_assignment_ends_at_its_run_timeout(log: FleetLog) -> None:
+    log.running(run_timeout=20)
+    assert not log.wait(19_000)
+    said = log.wait(1_000)
+    assert said.directive["type"] == "withdraw_task"
+    task = log.task_row()
+    assert (task.attempts, task.deliveries, task.last_reason) == (1, 0, "run_timeout")
+
+
+def test_run_timeouts_use_up_attempts(log: FleetLog) -> None:
+    log.running(run_timeout=20, max_attempts=1)
+    said = log.wait(20_000)
+    assert said.result["type"] == "task_failed"
+    assert said.result["reason"] == "run_timeout"
+    assert said.directive["type"] == "withdraw_task", "the agent must stop all the same"
+
+
+def test_an_outage_extends_acks_and_runs_by_the_jump(log: FleetLog) -> None:
+    log.assigned(ack_timeout=5)
+    log.tick(1_000)
+    log.tick(60_000)
+    assert log.task_row().state == "assigned"
+    assert not log.wait(3_000).directives()
+    assert log.wait(2_000).directive["type"] == "withdraw_task"
+
+
+def test_an_outage_extends_withdrawals_too(log: FleetLog) -> None:
+    log.assigned(ack_timeout=5)
+    log.wait(5_000)
+    assert log.held() == 1
+    log.tick(60_000)
+    assert log.held() == 1
+    log.wait(6_000)
+    assert log.held() == 0
+
+
+def test_an_outage_does_not_extend_a_tasks_own_deadline(log: FleetLog) -> None:
+    log.task(deadline=(log.now + 10_000) / 1000)
+    log.tick(1_000)
+    assert log.tick(60_000).result["reason"] == "deadline"
+
+
+def test_a_jump_of_three_ticks_is_no_outage(log: FleetLog) -> None:
+    log.tick(1_000)
+    log.tick(3_000)
+    assert log.fold.state.clock.outage == 0
+    log.tick(3_001)
+    assert log.fold.state.clock.outage == 3_001
+
+
+def test_an_outage_before_a_directive_does_not_extend_it(log: FleetLog) -> None:
+    log.tick(1_000)
+    log.tick(60_000)
+    log.assigned(ack_timeout=5)
+    assert log.wait(5_000).directive["type"] == "withdraw_task"
+
+
+def test_planner_window_and_liveness_records_do_not_move_fleet_time(log: FleetLog) -> None:
+    log.assigned(ack_timeout=1)
+    log.tick(500)
+    before = log.fold.state.clock.fleet_time
+    log.now += 10_000
+    log.plan()
+    log.own("agent_suspected", agent_id="a1")
+    log.own("window_closed", start=log.now // 1000, end=log.now // 1000 + 10, agents={})
+    assert log.fold.state.clock.fleet_time == before
+    assert log.task_row().state == "assigned"
+
+
+def test_issue_time_never_runs_backwards(log: FleetLog) -> None:
+    log.agent()
+    log.task()
+    issued = log.now
+    log.now -= 60_000
+    assert log.place().directive["issued_at"] == issued / 1000
+
+
+def test_equal_times_are_handled_in_the_order_of_ids(log: FleetLog) -> None:
+    log.agent(slots=3)
+    for task_id in ("t3", "t1", "t2"):
+        log.task(task_id, ack_timeout=1)
+    log.plan(("t2", "a1", 1), ("t3", "a1", 1), ("t1", "a1", 1))
+    assert [d["task_id"] for d in log.wait(1_000).directives()] == ["t2", "t3", "t1"]

@@ -1,0 +1,173 @@
+"""The simple planner: who is placed first, on whom, and what it costs."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from models.fleet_records import CoordinationPlan, decode_fleet_record
+from streams.planner import LeastLoadedPlanner, encode_plan, plannable, snapshot
+from tests.unit.models.fleet.log import FleetLog, restored_from, rows_of
+
+
+@pytest.fixture
+def log() -> FleetLog:
+    return FleetLog()
+
+
+def plan_of(log: FleetLog, budget: int = 10_000) -> CoordinationPlan | None:
+    view = snapshot(log.fold, "default")
+    assert view is not None
+    return LeastLoadedPlanner().plan(view, view.policy, budget)
+
+
+def placed(log: FleetLog, budget: int = 10_000) -> list[tuple[str, str]]:
+    plan = plan_of(log, budget)
+    return [] if plan is None else [(entry.task_id, entry.agent_id) for entry in plan.directives]
+
+
+def test_there_is_no_plan_without_pending_tasks_or_free_agents(log: FleetLog) -> None:
+    assert snapshot(log.fold, "default") is None
+    log.agent()
+    assert plan_of(log) is None
+    log.task()
+    log.place()
+    log.task("t2")
+    assert plan_of(log) is None
+    assert plannable(log.fold, "default") == 0
+    assert plannable(log.fold, "nobody") == 0
+
+
+def test_higher_priority_goes_first(log: FleetLog) -> None:
+    log.agent()
+    log.task("t1", priority=1)
+    log.task("t2", priority=9, requires={"labels": {}})
+    assert placed(log) == [("t2", "a1")]
+
+
+def test_among_equals_the_earlier_deadline_goes_first_then_the_older(log: FleetLog) -> None:
+    log.agent(slots=4)
+    soon, later = log.now / 1000 + 100, log.now / 1000 + 200
+    log.task("t1")
+    log.task("t2", deadline=later)
+    log.task("t3", deadline=soon)
+    log.task("t0")
+    assert [task for task, _ in placed(log)] == ["t3", "t2", "t1", "t0"]
+
+
+def test_order_holds_across_requirements(log: FleetLog) -> None:
+    log.agent(slots=2, capabilities=["saw", "weld"])
+    log.task("t1", priority=1, requires={"capabilities": ["saw"]})
+    log.task("t2", priority=3, requires={"capabilities": ["weld"]})
+    log.task("t3", priority=2, requires={"capabilities": ["saw"]})
+    assert [task for task, _ in placed(log)] == ["t2", "t3"]
+
+
+def test_the_least_loaded_agent_for_its_slots_comes_first(log: FleetLog) -> None:
+    log.agent("a1", slots=2)
+    log.agent("a2", slots=4)
+    for number in range(6):
+        log.task(f"t{number}")
+    assert [agent for _, agent in placed(log)] == ["a1", "a2", "a2", "a1", "a2", "a2"]
+
+
+def test_load_is_what_the_ledger_holds_not_what_agents_report(log: FleetLog) -> None:
+    log.agent("a1", slots=2)
+    log.agent("a2", slots=2)
+    log.task("t1")
+    log.plan(("t1", "a2", 1))
+    log.fact("status_update", agent_id="a1", status="busy", current_load=0.99)
+    log.task("t2")
+    assert placed(log) == [("t2", "a1")]
+
+
+def test_nobody_gets_more_than_its_slots_nor_its_resources(log: FleetLog) -> None:
+    log.agent("a1", slots=3, resources={"gpu": 1})
+    for number in range(5):
+        log.task(f"t{number}", requires={"resources": {"gpu": 0.5}})
+    assert len(placed(log)) == 2
+
+
+def test_big_tasks_that_fit_nowhere_do_not_hold_up_small_ones(log: FleetLog) -> None:
+    log.agent("a1", slots=4)
+    log.task("t1", slots=3)
+    log.place()
+    log.task("t2", slots=2, priority=9)
+    log.task("t3", slots=1)
+    assert placed(log) == [("t3", "a1")]
+
+
+def test_a_task_that_its_only_agent_refused_does_not_hold_up_others(log: FleetLog) -> None:
+    log.answer(log.assigned(), "rejected")
+    log.task("t2")
+    assert placed(log) == [("t2", "a1")]
+
+
+def test_what_the_planner_proposes_the_fold_accepts_in_full(log: FleetLog) -> None:
+    for number in range(5):
+        log.agent(f"a{number}", slots=number, capabilities=["saw"] * (number % 2), resources={"gpu": number})
+    for number in range(20):
+        log.task(
+            f"t{number}",
+            priority=number % 3,
+            slots=1 + number % 2,
+            requires={"capabilities": ["saw"] * (number % 2), "resources": {"gpu": number % 4 / 2}},
+        )
+    proposed = placed(log)
+    assert [(d["task_id"], d["agent_id"]) for d in log.place().directives()] == proposed
+    assert log.fold.state.clock.refusals == {}
+    assert placed(log) == [], "it left nothing that it could have placed"
+
+
+def test_a_plan_names_what_it_is_based_on_and_round_trips(log: FleetLog) -> None:
+    log.agent()
+    log.task("t1", priority=7)
+    log.task("t2", requires={"capabilities": ["weld"]})
+    plan = plan_of(log, budget=50)
+    assert plan is not None
+    assert plan.based_on == 2
+    assert plan.plan_id == "default.2.least-loaded-1"
+    assert plan.priority == 7
+    assert plan.constraints
+    assert sum(plan.pending.values()) == 2
+    assert plan.objective == 1
+    assert plan.planner.budget == 50
+    assert decode_fleet_record(encode_plan(plan)) == plan
+    assert orjson.loads(encode_plan(plan))["type"] == "plan_proposed"
+
+
+def test_equal_states_give_equal_plans_whatever_way_they_came_about(log: FleetLog) -> None:
+    for number in range(9):
+        log.agent(f"a{number}", slots=1 + number % 3, labels={"site": str(number % 2)})
+        log.task(f"t{number}", requires={"labels": {"site": "1"}} if number % 2 else {})
+    again = FleetLog()
+    again.fold = restored_from(rows_of(log.fold), 1)
+    for budget in (1, 3, 7, 12, 25, 10_000):
+        assert plan_of(log, budget) == plan_of(again, budget)
+
+
+@pytest.mark.parametrize("budget", [4, 10, 40])
+def test_a_plan_that_runs_out_of_budget_proposes_what_it_has_and_the_next_goes_on(
+    log: FleetLog, budget: int
+) -> None:
+    for number in range(10):
+        log.agent(f"a{number}")
+        log.task(f"t{number}")
+    for _ in range(10):
+        said = log.append(encode_plan(plan)) if (plan := plan_of(log, budget)) else None
+        assert plan is None or (said and said.directives())
+    assert log.fold.state.fleets["default"].row.assigned == 10
+
+
+def test_a_coalition_task_is_left_alone(log: FleetLog) -> None:
+    log.agent()
+    log.task(coalition={"cover": ["saw"]})
+    assert plan_of(log) is None
+
+
+def test_cost_goes_with_classes_not_with_tasks_times_agents(log: FleetLog) -> None:
+    for number in range(30):
+        log.agent(f"a{number}")
+    for number in range(300):
+        log.task(f"t{number}")
+    assert len(placed(log, budget=150)) == 30
