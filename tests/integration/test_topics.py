@@ -102,6 +102,21 @@ async def test_whatever_fits_into_events_fits_into_dead_letters(kafka: str, layo
             await producer.send_and_wait(real_name(layout.prefix, "events"), largest + b"x" * 400)
 
 
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_events_can_be_read_whatever_codec_their_sender_compresses_with(
+    kafka: str, layout: Layout, codec: str
+) -> None:
+    await topics.create(kafka, layout)
+    events = real_name(layout.prefix, "events")
+    async with AIOKafkaProducer(bootstrap_servers=kafka, compression_type=codec) as producer:
+        sent = await producer.send_and_wait(events, b"status " * 1000, partition=0)
+    async with AIOKafkaConsumer(bootstrap_servers=kafka) as consumer:
+        consumer.assign([TopicPartition(events, 0)])
+        consumer.seek(TopicPartition(events, 0), sent.offset)
+        record = await asyncio.wait_for(consumer.getone(), 20)
+    assert record.value == b"status " * 1000
+
+
 async def test_a_worker_creates_its_topics_and_refuses_unfit_ones(kafka: str, layout: Layout) -> None:
     settings = load_settings(kafka_bootstrap_servers=kafka, topic_prefix=layout.prefix, events_partitions=3)
     assert await topics.ensure_topics(settings) == []
