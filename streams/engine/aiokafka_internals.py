@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import aiokafka
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
-from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, KafkaError
+from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, IllegalStateError, KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
@@ -49,8 +49,12 @@ async def read_public(
     consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], wait: float, max_records: int
 ) -> Batches:
     """Through the documented API only."""
-    starts = {partition: await consumer.position(partition) for partition in partitions}
-    fetched = await consumer.getmany(*partitions, timeout_ms=int(wait * 1000), max_records=max_records)
+    wanted = [TopicPartition(*partition) for partition in partitions]  # Faust has an equal class of its own
+    try:
+        starts = {partition: await consumer.position(partition) for partition in wanted}
+        fetched = await consumer.getmany(*wanted, timeout_ms=int(wait * 1000), max_records=max_records)
+    except IllegalStateError:
+        return {}  # a rebalance took one of them away
     batches: Batches = {}
     for partition, records in fetched.items():
         # A seek in between makes the known start too high; one forwards leaves it too low, which the

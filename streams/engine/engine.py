@@ -508,8 +508,11 @@ class Engine:
 
     def _table_status(self, table: FoldTable) -> dict[str, Any]:
         checkpointer = self._checkpointers.get(table.name)
+        restorer = self._restorers.get(table.name)
         return {
             "topic": _source_name(table),
+            "restored_warm": 0 if restorer is None else restorer.warm,
+            "restored_records": 0 if restorer is None else restorer.records_read,
             "checkpoints": 0 if checkpointer is None else checkpointer.taken,
             "rows_written": 0 if checkpointer is None else checkpointer.rows_written,
             "checkpoint_seconds": 0.0 if checkpointer is None else round(checkpointer.last_seconds, 6),

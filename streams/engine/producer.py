@@ -132,7 +132,7 @@ class EngineProducer:
         name = self._topic_prefix + topic
         try:
             if partition is None:
-                partition = await self._place(name, key, 0)
+                partition = _place(key, await self.partition_count(name), 0)
             sent = await self.submit(name, partition, [(key, value, headers)], OUTPUT_BATCH_BYTES)
             metadata = await sent[0][0]
         except KafkaError as error:
@@ -172,18 +172,17 @@ class EngineProducer:
         self, outputs: Sequence[Output], source_partition: int
     ) -> dict[tuple[str, int], list[Message]]:
         grouped: dict[tuple[str, int], list[Message]] = {}
+        topics: dict[str, tuple[str, int]] = {}
         for output in outputs:
-            name = self._topic_prefix + output.topic
+            if output.topic not in topics:
+                name = self._topic_prefix + output.topic
+                topics[output.topic] = name, await self.partition_count(name)
+            name, count = topics[output.topic]
             partition = output.partition
             if partition is None:
-                partition = await self._place(name, output.key, source_partition)
+                partition = _place(output.key, count, source_partition)
             grouped.setdefault((name, partition), []).append((output.key, output.value, output.headers))
         return grouped
-
-    async def _place(self, name: str, key: bytes | None, without_key: int) -> int:
-        """As Java and aiokafka clients do; a record without key stays reproducible by its source."""
-        count = self._partition_counts.get(name) or await self.partition_count(name)
-        return without_key % count if key is None else _partition_of(key, count)
 
     def _took(self, records: int) -> None:
         self._in_flight += records
@@ -197,6 +196,11 @@ class EngineProducer:
         if self._kafka is None:
             raise RuntimeError("the producer is not started")
         return self._kafka
+
+
+def _place(key: bytes | None, partitions: int, without_key: int) -> int:
+    """As Java and aiokafka clients do; a record without key stays reproducible by its source."""
+    return without_key % partitions if key is None else _partition_of(key, partitions)
 
 
 Sent = list[tuple["asyncio.Future[Any]", int]]

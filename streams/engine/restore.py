@@ -107,6 +107,9 @@ class Restorer:
         self._instance = instance
         self._progress = progress
         self.records_read = 0
+        """Of the changelog, by the last restore."""
+        self.warm = 0
+        """Partitions whose hot state the last restore took up again."""
 
     async def restore(
         self, partitions: Collection[int], warm: Mapping[int, PartitionTask]
@@ -126,6 +129,7 @@ class Restorer:
         self, partitions: Collection[int], warm: Mapping[int, PartitionTask]
     ) -> dict[int, PartitionTask]:
         started = time.monotonic()
+        self.records_read = 0
         tasks: dict[int, PartitionTask] = {}
         cold: list[_Restoring] = []
         for partition, fence in (await self._fence(partitions)).items():
@@ -145,12 +149,13 @@ class Restorer:
         for partition, task in tasks.items():
             _check_position(task, *bounds[partition])
             task.catch_up_to = task.high_watermark = bounds[partition][1]
+        self.warm = len(tasks) - len(cold)
         log.info(
             "partitions restored",
             extra={
                 "table": self._source.table,
                 "partitions": sorted(tasks),
-                "warm": len(tasks) - len(cold),
+                "warm": self.warm,
                 "rows": sum(len(task.hashes) for task in tasks.values()),
                 "changelog_records": self.records_read,
                 "seconds": round(time.monotonic() - started, 3),

@@ -33,7 +33,7 @@ log = logging.getLogger("coordinator.engine")
 QUEUED_BATCHES = 16
 """Batches that may wait in front of an agent; the fetch loop blocks when they are full."""
 
-_COMMIT_TIMEOUT = 5.0
+_COMMIT_TIMEOUT = 2.0
 _SEEK_TIMEOUT = 10.0
 
 
@@ -78,8 +78,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if not own:
             return
         try:
-            await asyncio.wait_for(consumer.commit(own), _COMMIT_TIMEOUT)
-        except (TimeoutError, KafkaError, IllegalStateError) as error:
+            await consumer.commit(own)
+        except (KafkaError, IllegalStateError) as error:
             log.info("group offset not committed", extra={"reason": repr(error)})
 
     async def pause_fetching(self, partitions: set[TopicPartition]) -> None:
@@ -144,7 +144,10 @@ class Consumer(driver.Consumer):
             await asyncio.wait_for(self.seek_wait(positions), _SEEK_TIMEOUT)
 
     async def commit_advisory(self, offsets: Mapping[tuple[str, int], int]) -> None:
-        await self._thread.commit_advisory(offsets)
+        try:
+            await asyncio.wait_for(self._thread.commit_advisory(offsets), _COMMIT_TIMEOUT)
+        except (TimeoutError, RuntimeError) as error:  # the thread is busy, or gone
+            log.info("group offset not committed", extra={"reason": repr(error)})
 
 
 def _as_message(batch: RecordBatch, generation: int) -> ConsumerMessage:

@@ -127,15 +127,16 @@ def build() -> faust.App:
             told["was_at"] = first.tasks[0].position
             told["appended"] = await engine.append("events", b"shell", b'{"k": "shell", "n": 1}', partition=0)
         status = {**engine.status(), **told}
-        status["rows"] = {
-            name: {
-                f"{partition}/{table_name}/{key}": msgspec.to_builtins(row)
-                for partition, task in table.tasks.items()
-                for table_name, table_of in task.fold.tables.items()
-                for key, row in table_of.rows.items()
+        if "WITHOUT_ROWS" not in environment:
+            status["rows"] = {
+                name: {
+                    f"{partition}/{table_name}/{key}": msgspec.to_builtins(row)
+                    for partition, task in table.tasks.items()
+                    for table_name, table_of in task.fold.tables.items()
+                    for key, row in table_of.rows.items()
+                }
+                for name, table in engine.tables.items()
             }
-            for name, table in engine.tables.items()
-        }
         path = Path(environment["STATUS"])
         path.with_suffix(".new").write_text(json.dumps(status))
         path.with_suffix(".new").replace(path)

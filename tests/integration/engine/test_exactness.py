@@ -53,7 +53,8 @@ async def test_a_second_worker_may_join_and_leave(lab: Lab) -> None:
     await first.until(lambda status: 0 < len(status["tables"]["first"]["partitions"]) < 4)
     await asyncio.sleep(1)
     await second.stop()
-    await first.until(lambda status: len(status["tables"]["first"]["partitions"]) == 4)
+    status = await first.until(lambda status: len(status["tables"]["first"]["partitions"]) == 4)
+    assert status["tables"]["first"]["restored_warm"] >= 1, "what it kept stayed hot"
     producing.cancel()
     await asyncio.wait([producing])
     lab.sent = len(await lab.read("events"))
