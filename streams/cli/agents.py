@@ -33,10 +33,9 @@ def agents(
 
       coordinator agents --state lost --json | jq -r '.agents[].agent_id'
     """
-    from streams.cli.options import settings
     from streams.cli.state import open_state
 
-    answer = open_state(settings(bootstrap, prefix), fleet, http).agents()
+    answer = open_state(bootstrap, prefix, fleet, http).agents()
     if state is not None:
         answer["agents"] = [agent for agent in answer["agents"] if state in words(agent)]
     if json:

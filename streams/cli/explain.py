@@ -37,10 +37,9 @@ def explain(
 
       coordinator explain task nightly-42
     """
-    from streams.cli.options import settings
     from streams.cli.state import open_state
 
-    answer = open_state(settings(bootstrap, prefix), fleet, http).explanation(name)
+    answer = open_state(bootstrap, prefix, fleet, http).explanation(name)
     if json:
         console.print_json(answer)
         return
@@ -77,7 +76,7 @@ def drawn(answer: dict[str, Any]) -> RenderableType:
     details = Table.grid(padding=(0, 2))
     details.add_column(style="dim")
     for name, value in answer.items():
-        if name not in _TOLD and value not in (None, [], {}):
+        if name not in _TOLD and value not in (None, [], {}, 0):
             details.add_row(name.replace("_", " "), _shown(name, value))
     parts.append(details)
     return Group(*parts)

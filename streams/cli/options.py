@@ -53,11 +53,16 @@ def settings(bootstrap: str | None = None, prefix: str | None = None, **flags: o
     Without any address from flags, environment or file, the one that a ``coordinator dev`` of this directory
     left is taken.
     """
-    from streams.dev.addresses import running_kafka
+    from streams.dev.addresses import running
     from streams.settings import load_settings
 
     loaded = load_settings(kafka_bootstrap_servers=bootstrap, topic_prefix=prefix, **flags)
     if "kafka_bootstrap_servers" in loaded.model_fields_set:
         return loaded
-    found = running_kafka()
-    return loaded.model_copy(update={"kafka_bootstrap_servers": found}) if found else loaded
+    found = running()
+    if found is None:
+        return loaded
+    update = {"kafka_bootstrap_servers": found.bootstrap}
+    if "topic_prefix" not in loaded.model_fields_set:
+        update["topic_prefix"] = found.prefix
+    return loaded.model_copy(update=update)

@@ -127,7 +127,9 @@ _ALERT_FIELDS = frozenset({"fleet", "subject", "reason", "time", "cause"})
 def _fleet_record(value: dict[str, Any], record: Stored) -> tuple[str, str]:
     source = value.pop("source", None)
     through = value.pop("through", None)
-    event = value.pop("event", value)
+    event = value.pop("event", None)
+    if not isinstance(event, dict):
+        event = value  # one of the coordinator's own records, not a forwarded fact
     parts = [_subject(event, record)]
     if isinstance(source, dict):
         parts.append(f"from {source.get('partition')}@{source.get('offset')}")

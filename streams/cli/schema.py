@@ -18,7 +18,7 @@ def schema(
 
       coordinator schema > coordinator.schema.json
 
-      coordinator schema events
+      coordinator schema event
     """
     from models.schema import schemas
     from streams.cli import console
@@ -28,6 +28,8 @@ def schema(
     if name is None:
         console.print_json(known)
         return
+    if name.removesuffix("s") in known:
+        name = name.removesuffix("s")  # as the topic is called
     if name not in known:
         raise ConfigurationError(f"no schema is named {name!r}; there are {', '.join(known)}")
     console.print_json(known[name])

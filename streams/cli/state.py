@@ -6,7 +6,6 @@ Both give the same JSON: what stands under ``/v1`` in a worker. Which one it was
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streams.cli import console
@@ -29,26 +28,38 @@ class FleetState(Protocol):
     def explanation(self, task_id: str) -> dict[str, Any]: ...
 
 
-def open_state(settings: Settings, fleet: str, http: str | None) -> FleetState:
-    """The state of a fleet, from the nearest source.
+def open_state(bootstrap: str | None, prefix: str | None, fleet: str, http: str | None) -> FleetState:
+    """The state of a fleet, from the nearest source; the arguments are the command's options.
+
+    Whoever names a Kafka by option wants the state that is there, so that no worker of this directory, which
+    may belong to another Kafka, is asked.
 
     Raises:
         WorkerUnreachable: if ``http`` was named and nothing answers there.
         BrokerUnreachable, TopicMissing: if the topics cannot be read either.
     """
-    address = http or _local_worker(settings.data_dir)
+    from streams.cli.options import settings
+
+    loaded = settings(bootstrap, prefix)
+    address = http or (None if bootstrap or prefix else _local_worker(loaded))
     if address is not None:
         state = WorkerState(address, fleet)
         if http is not None or state.is_there():
             console.note(f"state of the worker at {address}")
             return state
-    return TopicState.read(settings, fleet)
+    return TopicState.read(loaded, fleet)
 
 
-def _local_worker(data_dir: Path) -> str | None:
-    from streams.dev.addresses import DEFAULT_DATA_DIR, worker_http
+def _local_worker(settings: Settings) -> str | None:
+    from streams.dev.addresses import DEFAULT_DATA_DIR, running, worker_http
 
-    return worker_http(data_dir) or worker_http(DEFAULT_DATA_DIR / "worker")
+    own = worker_http(settings.data_dir)
+    if own is not None:
+        return own
+    dev = running()
+    if dev is None or dev != (settings.kafka_bootstrap_servers, settings.topic_prefix):
+        return None
+    return worker_http(DEFAULT_DATA_DIR / "worker")
 
 
 class WorkerState:
@@ -101,9 +112,7 @@ class TopicState:
         bootstrap = settings.kafka_bootstrap_servers
         with _Progress() as progress:
             fold, at = asyncio.run(fold_fleet(bootstrap, settings.topic_prefix, fleet, progress.report))
-        console.note(
-            f"state folded from {at['topic']} at {bootstrap}, {at['offset']:,} records; no worker answers"
-        )
+        console.note(f"state folded from {at['topic']} at {bootstrap}, {at['offset']:,} records")
         return cls(fold, fleet, at)
 
     def summary(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,22 +12,12 @@ if TYPE_CHECKING:
     from streams.offsets import Span
 
 
-class Topic(StrEnum):
-    """The coordinator's topics, by their logical names."""
-
-    directives = "directives"
-    results = "results"
-    alerts = "alerts"
-    events = "events"
-    reports = "reports"
-    fleet = "fleet"
-    dead_letters = "dead-letters"
+TOPICS = ("directives", "results", "alerts", "events", "reports", "fleet", "dead-letters")
+"""Logical names, without prefix."""
 
 
 def tail(
-    topic: Annotated[
-        Topic, typer.Argument(metavar="TOPIC", help=f"What to show: {', '.join(Topic)}.", show_default=False)
-    ],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help=f"What to show: {', '.join(TOPICS)}.")],
     offset: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,15 +62,18 @@ def tail(
     import asyncio
 
     from streams.cli.options import settings
+    from streams.errors import ConfigurationError
     from streams.offsets import Start, parse_span
 
+    if topic not in TOPICS:
+        raise ConfigurationError(f"no topic is called {topic!r} here; there are {', '.join(TOPICS)}")
     span = parse_span(offset or (), Start("back", 10))
     loaded = settings(bootstrap, prefix)
     asyncio.run(
         _tail(
             loaded.kafka_bootstrap_servers,
             loaded.topic_prefix,
-            topic.value,
+            topic,
             span,
             count,
             follow,

@@ -39,10 +39,9 @@ def tasks(
 
       coordinator tasks --state pending -n 1000 --json | jq '.tasks | length'
     """
-    from streams.cli.options import settings
     from streams.cli.state import open_state
 
-    answer = open_state(settings(bootstrap, prefix), fleet, http).tasks(state, limit)
+    answer = open_state(bootstrap, prefix, fleet, http).tasks(state, limit)
     if json:
         console.print_json(answer)
         return

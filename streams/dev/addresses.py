@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
+from typing import NamedTuple
 
 DEFAULT_DATA_DIR = Path(".coordinator/dev")
-_KAFKA = "kafka-address"
+_FILE = "kafka.json"
 
 
-def publish_kafka(data_dir: Path, address: str) -> None:
-    """Leave Kafka's address for commands that are started in the same directory."""
+class Coordinator(NamedTuple):
+    """Where a running coordinator's topics are."""
+
+    bootstrap: str
+    prefix: str
+
+
+def publish(data_dir: Path, where: Coordinator) -> None:
+    """Leave the address for commands that are started in the same directory."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    (data_dir / _KAFKA).write_text(address + "\n")
+    (data_dir / _FILE).write_text(json.dumps(where._asdict()) + "\n")
 
 
-def withdraw_kafka(data_dir: Path) -> None:
-    (data_dir / _KAFKA).unlink(missing_ok=True)
+def withdraw(data_dir: Path) -> None:
+    (data_dir / _FILE).unlink(missing_ok=True)
 
 
-def running_kafka(data_dir: Path = DEFAULT_DATA_DIR) -> str | None:
-    """Kafka's address, if a ``coordinator dev`` left one and something still answers there."""
+def running(data_dir: Path = DEFAULT_DATA_DIR) -> Coordinator | None:
+    """Where the topics are, if a ``coordinator dev`` left word and something still answers there."""
     try:
-        address = (data_dir / _KAFKA).read_text().strip()
-    except OSError:
+        where = Coordinator(**json.loads((data_dir / _FILE).read_text()))
+    except (OSError, ValueError, TypeError):
         return None
-    return address if any(answers(one) for one in address.split(",")) else None
+    return where if any(answers(one) for one in where.bootstrap.split(",")) else None
 
 
 def worker_http(data_dir: Path) -> str | None:

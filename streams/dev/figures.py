@@ -79,6 +79,7 @@ class Figures:
     alerts: deque[dict[str, object]] = field(default_factory=lambda: deque(maxlen=RECENT))
     finished: Counter[str] = field(default_factory=Counter)
     """Completed tasks by agent."""
+    submitted_total: int = 0
     issued_total: int = 0
     alert_total: int = 0
     dead_letters: int = 0
@@ -128,6 +129,7 @@ class Figures:
             return
         self.first_submit = at if self.first_submit is None else min(at, self.first_submit)
         self.submitted[task] = at
+        self.submitted_total += 1
         if len(self.submitted) > REMEMBERED:
             del self.submitted[next(iter(self.submitted))]
         if task in self.issued:

@@ -6,12 +6,12 @@ Hint = tuple[str, str]
 """A command, and what it shows."""
 
 
-def demo_hints(task_id: str, worker_pid: int | None) -> list[Hint]:
-    """While the demo runs."""
+def demo_hints(task_id: str, worker_pid: int | None, flags: str = "") -> list[Hint]:
+    """While the demo runs; ``flags`` are what all commands must be given."""
     return [
-        ("coordinator tail directives -f", "what agents are told, as they are told it"),
-        (f"coordinator explain task {task_id}", "why a task is where it is"),
-        ("coordinator submit --requires write --payload '\"hello\"' --wait", "a task of your own"),
+        (f"coordinator tail directives -f{flags}", "what agents are told, as they are told it"),
+        (f"coordinator explain task {task_id}{flags}", "why a task is where it is"),
+        (f"coordinator submit --requires write --payload '\"hello\"' --wait{flags}", "a task of your own"),
         (
             f"kill -9 {worker_pid or '<worker pid>'}",
             "the worker comes back, and no task is lost or done twice",
@@ -19,21 +19,14 @@ def demo_hints(task_id: str, worker_pid: int | None) -> list[Hint]:
     ]
 
 
-def own_agents_hints(bootstrap: str, prefix: str) -> list[Hint]:
-    """While nothing runs but the coordinator: a register, a task and an answer with kcat alone."""
-    produce = f"kcat -b {bootstrap} -P -t {prefix}events"
+def own_agents_hints(bootstrap: str, prefix: str, flags: str = "") -> list[Hint]:
+    """While nothing else runs: an agent, a task and its answer with a Kafka client and JSON alone."""
     return [
+        (f"kcat -P -b {bootstrap} -t {prefix}events", "then paste these lines, one after the other"),
+        ('{"type":"status_update","agent_id":"a1","status":"active"}', "an agent appears"),
+        ('{"type":"task_submitted","task_id":"t1"}', f"it gets a task: coordinator tail directives{flags}"),
         (
-            f"""echo '{{"type":"status_update","agent_id":"a1","status":"active"}}' | {produce} -k a1""",
-            "an agent appears",
-        ),
-        (
-            f"""echo '{{"type":"task_submitted","task_id":"t1"}}' | {produce} -k t1""",
-            "it is given a task: coordinator tail directives",
-        ),
-        (
-            """echo '{"type":"directive_response","agent_id":"a1","directive_id":"ID","outcome":"completed"}' | """
-            f"{produce} -k a1",
-            "the task completes; put the directive's id for ID",
+            '{"type":"directive_response","agent_id":"a1","directive_id":"ID","outcome":"completed"}',
+            "with the directive's id: done",
         ),
     ]

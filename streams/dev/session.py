@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streams.cli import console
-from streams.dev.addresses import port_is_free, publish_kafka, withdraw_kafka
+from streams.dev.addresses import DEFAULT_DATA_DIR, Coordinator, port_is_free, publish, withdraw
 from streams.dev.figures import Figures
 from streams.dev.hints import demo_hints, own_agents_hints
 from streams.dev.plain import now_ms, say, tell_progress
@@ -32,6 +32,8 @@ from streams.topics import ensure_topics
 if TYPE_CHECKING:
     from streams.dev.view import Scene
     from streams.kafka import LocalKafka
+
+DEFAULT_PREFIX = "coordinator."
 
 REFRESH = 0.25
 """Seconds between two pictures."""
@@ -76,13 +78,9 @@ def kafka_for(options: DevOptions, settings: Settings) -> Iterator[tuple[Setting
     kafka: LocalKafka = LocalKafka(
         options.data_dir / "kafka", _port(options.kafka_port, FAVOURITE_KAFKA_PORT), console=console.err()
     )
-    try:
-        with kafka:
-            publish_kafka(options.data_dir, kafka.bootstrap)
-            yield settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap}), kafka.check
-            console.note("stopping Kafka …")
-    finally:
-        withdraw_kafka(options.data_dir)
+    with kafka:
+        yield settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap}), kafka.check
+        console.note("stopping Kafka …")
 
 
 class Session:
@@ -120,6 +118,8 @@ class Session:
         """
         _log_to(self.options.data_dir / "dev.log")
         await ensure_topics(self.settings)
+        where = Coordinator(self.settings.kafka_bootstrap_servers, self.settings.topic_prefix)
+        publish(self.options.data_dir, where)
         with stopped_by_signals() as stop:
             try:
                 await first_of(
@@ -130,6 +130,7 @@ class Session:
                     self._work(),
                 )
             finally:
+                withdraw(self.options.data_dir)
                 if self.worker.pid is not None:
                     console.note("stopping the worker …")
                 await self.worker.stop()
@@ -137,7 +138,6 @@ class Session:
     async def _until_stopped(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self.interrupted = True
-        console.note("stopping …")
 
     async def _watch_kafka(self) -> None:
         while True:
@@ -208,16 +208,24 @@ class Session:
             agents=self.state.agents,
             oldest=self.state.oldest,
             wanted=self.run.options.tasks if self.run else None,
-            submitted=self.run.demo.submitted if self.run else len(self.figures.submitted),
-            messages=self.messages[-3:],
+            submitted=self.run.demo.submitted if self.run else self.figures.submitted_total,
+            messages=self.messages[-2:],
         )
 
     def _hints(self) -> list[tuple[str, str]]:
         bootstrap, prefix = self.settings.kafka_bootstrap_servers, self.settings.topic_prefix
         if self.run is None:
-            return own_agents_hints(bootstrap, prefix)
+            return own_agents_hints(bootstrap, prefix, self._flags())
         task = next(iter(self.figures.submitted), None) or f"{self.run.demo.prefix}000001"
-        return demo_hints(task, self.worker.pid)
+        return demo_hints(task, self.worker.pid, self._flags())
+
+    def _flags(self) -> str:
+        """What other commands must be told; nothing, if they find this coordinator by themselves."""
+        if self.options.data_dir == DEFAULT_DATA_DIR:
+            return ""
+        flags = f" -b {self.settings.kafka_bootstrap_servers}"
+        prefix = self.settings.topic_prefix
+        return flags if prefix == DEFAULT_PREFIX else f"{flags} --prefix {prefix}"
 
     def _announce(self) -> None:
         say(f"Kafka at {self.settings.kafka_bootstrap_servers}")

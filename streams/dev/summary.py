@@ -158,6 +158,8 @@ def drawn(summary: Summary) -> RenderableType:
     parts: list[RenderableType] = [grid]
     for task, reason in summary.failures:
         parts.append(Text.assemble(("✗ ", "bold red"), f"{task}  {reason}"))
-    if summary.open:
+    if summary.open and summary.wanted is None:
+        parts.append(Text("What has not ended goes on with the next start on the same Kafka.", "dim"))
+    elif summary.open:
         parts.append(Text(f"not ended, for example: coordinator explain task {summary.open[0]}", "yellow"))
     return Group(*parts)

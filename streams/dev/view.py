@@ -107,9 +107,9 @@ def _queue(scene: Scene) -> Panel:
     grid.add_row("until the end", _times(figures.wholes))
     pace = Text.assemble((f"{figures.rate(scene.now_ms):,.1f}", "bold"), " tasks/s")
     if figures.retried:
-        pace.append(f"   {figures.retried:,} retried", "yellow")
+        pace.append(f"   retried {figures.retried:,}", "yellow")
     if figures.dead_letters:
-        pace.append(f"   {figures.dead_letters:,} dead letters", "red")
+        pace.append(f"   dead letters {figures.dead_letters:,}", "red")
     grid.add_row("throughput", pace)
     grid.add_row("submitted", _progress(scene))
     return Panel(grid, title="Queue", title_align="left", box=box.ROUNDED, border_style="dim")
@@ -124,11 +124,11 @@ def task_counts(scene: Scene) -> Mapping[str, int]:
 def _waits(scene: Scene) -> Text:
     """Why the oldest pending task waits, and how many nobody could ever do."""
     line = Text(no_wrap=True, overflow="ellipsis")
-    if impossible := task_counts(scene).get("impossible"):
-        line.append(f"{impossible:,} that no agent could hold   ", "bold red")
     if scene.oldest is not None:
         reason = str(scene.oldest["reason"])
         line.append(f"{scene.oldest['task_id']}: {WAITS.get(reason, reason)}")
+    if impossible := task_counts(scene).get("impossible"):
+        line.append(f"   {impossible:,} no agent could hold", "bold red")
     return line if line else Text("nothing waits", "dim")
 
 
@@ -179,7 +179,7 @@ def _agents(scene: Scene, room: int) -> Panel:
     shown = ordered[: max(1, room - (len(ordered) > room))]
     for agent in shown:
         name = str(agent["agent_id"])
-        state = words(agent)[0]
+        state = shown_state(agent)
         grid.add_row(
             shortened(name, 40),
             Text(state, STYLES.get(state, "")),
@@ -193,6 +193,14 @@ def _agents(scene: Scene, room: int) -> Panel:
         body = [Text("no agent has registered yet", "dim")]
     title = f"Agents ({len(scene.agents)})"
     return Panel(Group(*body), title=title, title_align="left", box=box.ROUNDED, border_style="dim")
+
+
+def shown_state(agent: Mapping[str, Any]) -> str:
+    """What is wrong with an agent, else how much it has to do by the ledger: its own word is a beat old."""
+    state = words(agent)[0]
+    if state not in ("active", "idle", "busy"):
+        return state
+    return "idle" if not agent["held"] else "busy" if agent["held"] >= agent["slots"] else "active"
 
 
 def slots(used: int, total: int) -> Text:
@@ -224,17 +232,26 @@ def _directives(scene: Scene, room: int) -> Panel:
 
 
 def _news(scene: Scene, room: int) -> Panel:
-    lines: list[tuple[int, Text]] = [(at, Text(text, "bold yellow")) for at, text in scene.messages]
-    for alert in scene.figures.alerts:
+    own = [(at, Text(text, "bold yellow")) for at, text in scene.messages]
+    # Deaths of the worker stay in sight, however many alerts follow.
+    room = max(1, room - len(own))
+    told: list[tuple[int, Text]] = []
+    for alert in list(scene.figures.alerts)[-room:]:
         kind, at = str(alert.get("type")), alert.get("time")
         text = Text.assemble(
             (kind, STYLES.get(kind, "bold red")), f"  {alert.get('subject')}  {alert.get('reason')}"
         )
-        lines.append((round(at * 1000) if isinstance(at, int | float) else 0, text))
-    lines.sort(key=lambda line: line[0])
-    shown = [Text.assemble((clock(at), "dim"), "  ", text) for at, text in lines[-max(1, room) :]]
+        told.append((round(at * 1000) if isinstance(at, int | float) else 0, text))
+    lines = sorted(own + told, key=lambda line: line[0])
+    shown = [Text.assemble((clock(at), "dim"), "  ", text) for at, text in lines]
     body: RenderableType = Group(*shown) if shown else Text("none", "dim")
-    return Panel(body, title="Alerts", title_align="left", box=box.ROUNDED, border_style="dim")
+    return Panel(
+        body,
+        title=f"Alerts ({scene.figures.alert_total:,})",
+        title_align="left",
+        box=box.ROUNDED,
+        border_style="dim",
+    )
 
 
 def _hints(scene: Scene) -> Panel:

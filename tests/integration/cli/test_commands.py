@@ -1,0 +1,129 @@
+"""The commands as people run them: real processes on a real Kafka, their output and exit statuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(kafka: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs ``coordinator …`` in an empty directory, against the test's own topics."""
+    directory = tmp_path_factory.mktemp("cwd")
+
+    def run_one(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "streams.cli.main", *arguments, "-b", kafka, "--prefix", topic_prefix],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=directory,
+            check=False,
+        )
+
+    return run_one
+
+
+@pytest.fixture
+def created(run: Run) -> Run:
+    assert run("topics", "create").returncode == 0
+    return run
+
+
+def test_topics_are_missing_then_created_then_fit(run: Run, topic_prefix: str) -> None:
+    missing = run("topics", "check", "--json")
+    assert missing.returncode == 1
+    assert not json.loads(missing.stdout)["ok"]
+    created = json.loads(run("topics", "create", "--json").stdout)
+    assert f"{topic_prefix}events" in created["created"]
+    assert json.loads(run("topics", "create", "--json").stdout)["created"] == []
+    fit = run("topics", "check")
+    assert fit.returncode == 0
+    assert f"✓ {topic_prefix}events" in fit.stdout
+
+
+def test_what_is_submitted_and_cancelled_stands_in_the_events(created: Run) -> None:
+    assert created("submit", "t1", "--requires", "write", "--payload", '{"n":1}').stdout == "t1\n"
+    lines = created("submit", "-", "--json", stdin='{"payload":1}\n{"task_id":"t3","priority":9}\n')
+    assert [json.loads(line)["task_id"] for line in lines.stdout.splitlines()][1] == "t3"
+    assert created("cancel", "t1", "--reason", "changed my mind").returncode == 0
+    shown = created("tail", "events", "-o", "beginning", "-k", "t1", "--json")
+    first, second = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert first["key"] == "t1"
+    assert first["value"]["requires"] == {"capabilities": ["write"]}
+    assert first["value"]["payload"] == {"n": 1}
+    assert (second["value"]["type"], second["value"]["reason"]) == ("task_cancelled", "changed my mind")
+
+
+def test_a_faulty_task_is_refused_before_anything_is_sent(created: Run) -> None:
+    refused = created("submit", "-", stdin='{"task_id":"good"}\n{"priority":99}\n')
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: line 2: priority")
+    assert created("tail", "events", "-o", "beginning", "--json").stdout == ""
+
+
+def test_tail_ends_after_a_count_and_at_the_end(created: Run) -> None:
+    created("submit", "-", stdin="{}\n" * 5)
+    assert len(created("tail", "events", "-o", "beginning", "-c", "3").stdout.splitlines()) == 3
+    assert len(created("tail", "events").stdout.splitlines()) == 5
+    assert "nothing to show" in created("tail", "results").stderr
+
+
+def test_without_a_worker_the_state_is_folded_from_the_topics_and_says_so(
+    created: Run, topic_prefix: str
+) -> None:
+    answer = created("agents", "--json")
+    assert answer.returncode == 0
+    assert json.loads(answer.stdout) == {
+        "at": {"topic": f"{topic_prefix}fleet", "partition": 0, "offset": 0},
+        "fleet": "default",
+        "agents": [],
+    }
+    assert f"folded from {topic_prefix}fleet" in answer.stderr
+    unknown = created("explain", "task", "nobody")
+    assert unknown.returncode == 1
+    assert "has no task 'nobody'" in unknown.stderr
+
+
+def test_missing_topics_and_a_missing_broker_have_statuses_of_their_own(run: Run) -> None:
+    missing = run("tail", "events")
+    assert missing.returncode == 1
+    assert "coordinator topics create" in missing.stderr
+    nobody = subprocess.run(
+        [sys.executable, "-m", "streams.cli.main", "agents", "-b", "127.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert nobody.returncode == 4
+    assert nobody.stderr.startswith("error: no Kafka answers at 127.0.0.1:1")
+
+
+def test_ctrl_c_ends_a_following_tail_with_130_and_without_a_word(
+    created: Run, kafka: str, topic_prefix: str
+) -> None:
+    created("submit", "t1")
+    arguments = ["tail", "events", "-o", "beginning", "-f", "--json", "-b", kafka, "--prefix", topic_prefix]
+    with subprocess.Popen(
+        [sys.executable, "-m", "streams.cli.main", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        assert json.loads(tail.stdout.readline())["key"] == "t1"
+        time.sleep(0.2)
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(20) == 130
+        assert tail.stderr.read() == ""

@@ -1,0 +1,106 @@
+"""The command line as a whole: help comes at once and teaches, errors become sentences and exit statuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from streams.cli import main as command_line
+from streams.errors import BrokerUnreachable, ConfigurationError, StreamsError
+
+HEAVY = ("faust", "aiokafka", "numpy", "aiohttp", "orjson", "msgspec", "coordinator", "models")
+
+COMMANDS = (
+    ["dev"],
+    ["worker"],
+    ["kafka"],
+    ["topics", "create"],
+    ["topics", "check"],
+    ["fleet"],
+    ["submit"],
+    ["cancel"],
+    ["agents"],
+    ["tasks"],
+    ["tail"],
+    ["explain"],
+    ["schema"],
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], (*HEAVY, "pydantic")),
+        # typer itself takes pydantic to describe the options of a single command.
+        (["tail", "--help"], HEAVY),
+        (["dev", "--help"], HEAVY),
+    ],
+)
+def test_help_imports_nothing_heavy(arguments: list[str], heavy: tuple[str, ...]) -> None:
+    program = (
+        "import sys\n"
+        "from streams.cli.main import app\n"
+        f"try: app({arguments!r}, prog_name='coordinator')\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        f"print('HEAVY', sorted(set({heavy!r}) & sys.modules.keys()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_command_says_what_it_does_and_shows_an_example(command: list[str]) -> None:
+    shown = CliRunner().invoke(command_line.app, [*command, "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert "Example" in shown.output
+    assert f"coordinator {' '.join(command)}" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (StreamsError("it broke; mend it"), 1),
+        (ConfigurationError("it broke; mend it"), 2),
+        (BrokerUnreachable("it broke; mend it"), 4),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_an_error_becomes_one_sentence_and_its_exit_status(
+    error: BaseException, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing = typer.Typer()
+
+    @failing.command()
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(command_line, "app", failing)
+    monkeypatch.setattr(command_line, "print_error", lambda message: print("error:", message))
+    monkeypatch.setattr(sys, "argv", ["coordinator"])
+    with pytest.raises(SystemExit) as end:
+        command_line.main()
+    assert end.value.code == status
+    if isinstance(error, StreamsError):
+        assert capsys.readouterr().out == "error: it broke; mend it\n"
+
+
+@pytest.mark.parametrize("arguments", [["no-such-command"], ["tail"], ["submit", "--slots", "x"]])
+def test_wrong_usage_has_exit_status_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(command_line.app, arguments).exit_code == 2
+
+
+def test_a_topic_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    error = CliRunner().invoke(command_line.app, ["tail", "nothing"]).exception
+    assert isinstance(error, ConfigurationError)
+    assert "directives, results, alerts" in str(error)
+
+
+def test_version_names_what_it_runs_on() -> None:
+    shown = CliRunner().invoke(command_line.app, ["version", "--json"])
+    assert '"aiokafka":"0.14.0"' in shown.output
