@@ -125,7 +125,8 @@ class IngressFold:
 
     def _fold(self, record: Record) -> Outcome:
         clock = self._clock
-        clock.log_time = max(clock.log_time, min(record.timestamp, _LAST_LOG_TIME))
+        if record.timestamp > clock.log_time:
+            clock.log_time = min(record.timestamp, _LAST_LOG_TIME)
         self._outbox.begin(record.offset, clock.log_time)
         try:
             original = self._security.opened(record.value)
@@ -151,7 +152,8 @@ class IngressFold:
         if record.headers and self._placement.is_repeat(record.headers):
             return "duplicate"
         try:
-            self._authorize(record, event)
+            if self._security is not OPEN:
+                self._authorize(record, event)
             return self._apply(record, event, key, original)
         except Rejected as refusal:
             return self._reject(fleet, subject or fleet, refusal)
@@ -190,7 +192,8 @@ class IngressFold:
         if policy.windows.size != current.windows.size:
             self._windows.close_all(event.fleet)
         self._fleets.adopt(event.fleet, policy)
-        self._watch.rebuild()
+        if policy.liveness != current.liveness:
+            self._watch.rebuild()
         return "applied"
 
     def _tick(self) -> Outcome:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from math import isfinite
 from typing import Literal, TypeAlias
 
 from models.fold import Table
@@ -66,8 +67,16 @@ class Windows:
             aggregate = window.get(name)
             if aggregate is None:
                 window[name] = Aggregate(1, value, value, value, value, time)
-            else:
-                _add(aggregate, value, time)
+                continue
+            aggregate.count += 1
+            aggregate.sum += value
+            if value < aggregate.min:
+                aggregate.min = value
+            if value > aggregate.max:
+                aggregate.max = value
+            if time >= aggregate.last_time:
+                aggregate.last = value
+                aggregate.last_time = time
         watermark = time - policy.max_lateness
         if watermark > fleet.row.watermark:
             fleet.row.watermark = watermark
@@ -144,26 +153,15 @@ class Windows:
             self._fleets.table.touch(name)
 
 
-def _add(aggregate: Aggregate, value: float, time: int) -> None:
-    aggregate.count += 1
-    total = aggregate.sum + value
-    if not -_LARGEST <= total <= _LARGEST:
-        total = _LARGEST if total > 0 else -_LARGEST  # JSON has no infinity.
-    aggregate.sum = total
-    if value < aggregate.min:
-        aggregate.min = value
-    if value > aggregate.max:
-        aggregate.max = value
-    if time >= aggregate.last_time:
-        aggregate.last = value
-        aggregate.last_time = time
-
-
 def _on_wire(aggregate: Aggregate) -> dict[str, float]:
+    # The sum of huge numbers may be infinite, or even not a number, and JSON has neither.
+    total = aggregate.sum
+    if not isfinite(total):
+        total = _LARGEST if total > 0 else -_LARGEST
     return {
         "count": aggregate.count,
-        "sum": aggregate.sum,
-        "mean": aggregate.sum / aggregate.count,
+        "sum": total,
+        "mean": total / aggregate.count,
         "min": aggregate.min,
         "max": aggregate.max,
         "last": aggregate.last,
