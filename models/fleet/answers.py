@@ -54,6 +54,7 @@ def _answer_assignment(
     else:
         if event.progress is not None:
             directive.progress = event.progress
-        directive.accepted = True
-        step.state.directive_changed(event.directive_id, directive)
-        tasks.accepted(step, fleet, task)
+            step.state.tables.directives.touch(event.directive_id)
+        if not directive.accepted:
+            step.state.accept_directive(event.directive_id, directive)
+            tasks.start(step, fleet, task)

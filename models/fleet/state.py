@@ -176,7 +176,8 @@ class State:
         self._reopen(agent)
         self.timers.directive(directive_due(row), directive_id)
 
-    def directive_changed(self, directive_id: str, row: DirectiveRow) -> None:
+    def accept_directive(self, directive_id: str, row: DirectiveRow) -> None:
+        row.accepted = True
         self.tables.directives.touch(directive_id)
         self.timers.directive(directive_due(row), directive_id)
 
@@ -185,6 +186,8 @@ class State:
         agent = fleet.agents[row.agent_id]
         agent.release(directive_id)
         self._reopen(agent)
+        if self.timers.crowded(len(self.tables.directives)):
+            self.timers.directives_are(self._directive_dues())
 
     # -- restore
 
@@ -207,8 +210,11 @@ class State:
         for fleet in self.fleets.values():
             for task_class in fleet.classes.values():
                 task_class.queue.sort()
-        directives = [(directive_due(row), key) for key, row in tables.directives.rows.items()]
-        self.timers.restored(directives, list(self._moments()))
+        self.timers.directives_are(self._directive_dues())
+        self.timers.moments_are(list(self._moments()))
+
+    def _directive_dues(self) -> list[tuple[int, str]]:
+        return [(directive_due(row), key) for key, row in self.tables.directives.rows.items()]
 
     def _moments(self) -> Iterable[tuple[int, MomentKind, str]]:
         tables = self.tables

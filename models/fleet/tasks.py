@@ -72,10 +72,10 @@ def assign(step: Step, fleet: FleetState, task: TaskRow, agent: Agent, plan_id: 
     impossible.review(step, fleet, task_class)
 
 
-def accepted(step: Step, fleet: FleetState, task: TaskRow) -> None:
-    if task.state == "assigned":
-        task.state = "running"
-        step.state.tables.tasks.touch(fleet.key(task.task_id))
+def start(step: Step, fleet: FleetState, task: TaskRow) -> None:
+    """Its assignment has been accepted."""
+    task.state = "running"
+    step.state.tables.tasks.touch(fleet.key(task.task_id))
 
 
 def take_back(

@@ -9,6 +9,9 @@ MomentKind: TypeAlias = Literal["alert", "deadline", "directive", "impossible", 
 """What happens then: an alert may be raised again, a pending task is past its deadline, an ended directive or
 task is forgotten, an impossible class gets its alert, a report goes out."""
 
+_ROOM = 1_024
+"""Entries that are never worth clearing up."""
+
 
 class Timers:
     """Two heaps with total orders, so that equal times never leave the order to chance.
@@ -41,8 +44,14 @@ class Timers:
             return heappop(self._moments)
         return None
 
-    def restored(self, directives: list[tuple[int, str]], moments: list[tuple[int, MomentKind, str]]) -> None:
-        heapify(directives)
-        heapify(moments)
-        self._directives = directives
-        self._moments = moments
+    def crowded(self, live: int) -> bool:
+        """Whether most entries of directives belong to ones that ended long before they were due."""
+        return len(self._directives) > 4 * live + _ROOM
+
+    def directives_are(self, entries: list[tuple[int, str]]) -> None:
+        heapify(entries)
+        self._directives = entries
+
+    def moments_are(self, entries: list[tuple[int, MomentKind, str]]) -> None:
+        heapify(entries)
+        self._moments = entries

@@ -165,3 +165,13 @@ def test_equal_times_are_handled_in_the_order_of_ids(log: FleetLog) -> None:
         log.task(task_id, ack_timeout=1)
     log.plan(("t2", "a1", 1), ("t3", "a1", 1), ("t1", "a1", 1))
     assert [d["task_id"] for d in log.wait(1_000).directives()] == ["t2", "t3", "t1"]
+
+
+def test_timers_of_what_ended_early_do_not_pile_up(log: FleetLog) -> None:
+    log.agent(slots=100)
+    for number in range(1_500):
+        log.task(f"t{number}")
+        directive = log.plan((f"t{number}", "a1", 1)).directive
+        log.answer(directive, "progress", progress=0.5)
+        log.answer(directive, "completed")
+    assert not log.fold.state.timers.crowded(live=0)
