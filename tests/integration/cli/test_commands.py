@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import time
 from collections.abc import Callable
 
 import pytest
+
+from streams.topics import Layout, create
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -34,8 +37,9 @@ def run(kafka: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def created(run: Run) -> Run:
-    assert run("topics", "create").returncode == 0
+def created(run: Run, kafka: str, topic_prefix: str) -> Run:
+    """The same, with the topics there."""
+    asyncio.run(create(kafka, Layout(topic_prefix, topic_prefix.rstrip("."))))
     return run
 
 
