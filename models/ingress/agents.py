@@ -109,7 +109,7 @@ class Agents:
             self._outbox.fact(event, row.fleet, original, headers)
             self._watch.follow(key, row)
         if event.current_load is not None:
-            # That the load came too late for its window does not make the event late; it has been counted.
+            # Whatever becomes of the sample (a window counts what comes too late for it), the event is applied.
             samples = {LOAD: event.current_load}
             self._windows.observe(key, row, event.time, self._outbox.log_time, samples)
         return "applied"
