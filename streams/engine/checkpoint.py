@@ -92,6 +92,8 @@ class Checkpointer:
                 for checkpoint in pending:  # what was dirty is forgotten: these rows must not be saved later
                     checkpoint.task.failure = checkpoint.task.failure or error
                 raise
+            # A task may have been given up while its rows were under way: then its store is another's by now.
+            owned = [checkpoint for checkpoint in owned if checkpoint.task.failure is None]
             self._write_stores(owned)  # 3
             for checkpoint in owned:
                 checkpoint.task.saved_position = checkpoint.mark.position

@@ -31,6 +31,7 @@ from streams.engine.errors import (
     OutputsNotDelivered,
     TopicUnfit,
 )
+from streams.engine.library_logs import quiet_libraries
 from streams.engine.manager import FoldTableManager
 from streams.engine.producer import EngineProducer
 from streams.engine.restore import Restorer, Source
@@ -136,7 +137,10 @@ class Engine:
         self._app = app
 
     def topic(self, name: str, *, partitions: int) -> faust.Topic:
-        """A source of folds, by logical name; delivered in batches and never acked by Faust."""
+        """A source of folds, by logical name; delivered in batches and never acked by Faust.
+
+        Its agent must keep Faust's default concurrency of 1: order within a partition is what a fold lives on.
+        """
         return self.app.topic(
             self.settings.topic_prefix + name,
             partitions=partitions,
@@ -175,9 +179,7 @@ class Engine:
         """The first thing that happens in the worker's event loop: watch over what follows."""
         self._loop = asyncio.get_running_loop()
         if self.settings.library_log_level is not None:
-            # Faust's worker leaves the root logger at DEBUG; building records that nobody sees costs 8 % of CPU.
-            for name in ("faust", "mode", "aiokafka", "asyncio"):
-                logging.getLogger(name).setLevel(self.settings.library_log_level)
+            quiet_libraries(self.settings.library_log_level)
         self.watchdog.start()
         self.watchdog.enter(STARTING)
 
@@ -308,11 +310,11 @@ class Engine:
                 ),
                 patience,
             )
-        except TimeoutError:
-            log.error(
-                "last checkpoint not finished",
-                extra={"seconds": patience, "consequence": "records since the one before are folded again"},
-            )
+        except TimeoutError as error:
+            log.error("last checkpoint not finished", extra={"seconds": patience})
+            for tasks in given_up.values():
+                for task in tasks.values():  # part of it may still land: such a state must not stay warm
+                    task.failure = task.failure or error
         except EngineError as error:
             self.fail(error)
         for table in self.tables.values():
@@ -347,6 +349,8 @@ class Engine:
             for task in [*table.tasks.values(), *table.warm.values()]:
                 task.store.close()
         await self.producer.stop()
+        if not self.settings.force_exit:
+            self.watchdog.stop()  # in a worker it watches until the process has ended
         log.info("engine stopped")
 
     # -- folding ----------------------------------------------------------------------------------------------

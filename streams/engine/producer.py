@@ -68,13 +68,13 @@ class EngineProducer:
         if kafka is not None:
             await kafka.stop()
 
-    async def probe(self, timeout: float) -> None:
+    async def probe(self, patience: float) -> None:
         """Ask the cluster for its metadata.
 
         Raises:
             TimeoutError, KafkaError: if no broker answers.
         """
-        await asyncio.wait_for(self._client.client.fetch_all_metadata(), timeout)
+        await asyncio.wait_for(self._client.client.fetch_all_metadata(), patience)
 
     async def partition_count(self, topic: str) -> int:
         """Of the topic with this full name; partition counts of our topics are fixed at creation.

@@ -130,6 +130,8 @@ class Restorer:
     ) -> dict[int, PartitionTask]:
         started = time.monotonic()
         self.records_read = 0
+        if not partitions:
+            return {}  # and ask Kafka nothing: aiokafka never answers about no partitions
         tasks: dict[int, PartitionTask] = {}
         cold: list[_Restoring] = []
         for partition, fence in (await self._fence(partitions)).items():
@@ -141,11 +143,18 @@ class Restorer:
                 if task is not None:
                     task.store.close()
                 cold.append(self._begin(partition, fence))
-        async with self._consumer() as consumer:
-            await self._read_until_proved(consumer, cold)
-            bounds = await self._bounds(consumer, partitions)
+        try:
+            async with self._consumer() as consumer:
+                await self._read_until_proved(consumer, cold)
+                bounds = await self._bounds(consumer, partitions)
+                for restoring in cold:
+                    tasks[restoring.partition] = self._open(restoring, bounds[restoring.partition])
+        except (
+            BaseException
+        ):  # a newer rebalance cancels restores; who comes next must find the stores closed
             for restoring in cold:
-                tasks[restoring.partition] = self._open(restoring, bounds[restoring.partition])
+                restoring.store.close()
+            raise
         for partition, task in tasks.items():
             _check_position(task, *bounds[partition])
             task.catch_up_to = task.high_watermark = bounds[partition][1]

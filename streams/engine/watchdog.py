@@ -60,7 +60,7 @@ class Watchdog:
         """A new phase begins; entering a final one again, or leaving it, does nothing."""
         if self.phase in self._final or phase == self.phase:
             return
-        log.info("phase", extra={"phase": phase, "after": self.phase})
+        log.info("engine phase", extra={"phase": phase, "after": self.phase})
         self.phase = phase
         self.progress_text = "nothing yet"
         self._entered = self._progressed = time.monotonic()

@@ -43,16 +43,17 @@ async def test_kill_9_under_load_loses_and_doubles_nothing(lab: Lab) -> None:
     await survivor.stop()
 
 
-async def test_a_second_worker_may_join_and_leave(lab: Lab) -> None:
+async def test_workers_may_join_and_leave_at_once(lab: Lab) -> None:
     await lab.create_topics()
     producing = asyncio.ensure_future(lab.produce(numbered(20_000), per_second=300))
     first = Worker(lab, "a")
     await first.running()
-    second = Worker(lab, "b")
+    second, third = Worker(lab, "b"), Worker(lab, "c")
     await second.until(lambda status: total_position(status, "first") > 0)
+    await third.until(lambda status: total_position(status, "first") > 0)
     await first.until(lambda status: 0 < len(status["tables"]["first"]["partitions"]) < 4)
     await asyncio.sleep(1)
-    await second.stop()
+    await asyncio.gather(second.stop(), third.kill())
     status = await first.until(lambda status: len(status["tables"]["first"]["partitions"]) == 4)
     assert status["tables"]["first"]["restored_warm"] >= 1, "what it kept stayed hot"
     producing.cancel()

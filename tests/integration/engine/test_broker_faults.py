@@ -1,0 +1,52 @@
+"""A broker that goes away for a while costs time, not records; one that stays away stops the worker loudly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from streams.kafka import LocalKafka
+from tests.integration.engine.harness import Lab, Worker, numbered
+
+
+@pytest.fixture
+async def own_lab(tmp_path: Path, topic_prefix: str) -> AsyncIterator[tuple[Lab, LocalKafka]]:
+    """A lab with a broker that it may stop."""
+    with LocalKafka(tmp_path / "kafka") as broker:
+        lab = Lab(broker.bootstrap, topic_prefix, tmp_path)
+        yield lab, broker
+        await lab.end()
+
+
+async def test_a_restart_of_the_broker_is_ridden_out(own_lab: tuple[Lab, LocalKafka]) -> None:
+    lab, broker = own_lab
+    await lab.create_topics()
+    worker = Worker(lab, "a", REQUEST_TIMEOUT="40")
+    await worker.running()
+    await lab.produce(numbered(1000))
+    await asyncio.to_thread(broker.kill)
+    await asyncio.to_thread(broker.start)
+    await lab.produce(numbered(1000, start=1000))
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+
+
+async def test_a_broker_that_stays_away_stops_the_worker(own_lab: tuple[Lab, LocalKafka]) -> None:
+    lab, broker = own_lab
+    await lab.create_topics()
+    worker = Worker(lab, "a", REQUEST_TIMEOUT="6")
+    await worker.running()
+    await lab.produce(numbered(1000))
+    await asyncio.to_thread(broker.kill)
+    assert await worker.exit_status() != 0
+    assert "engine failed" in worker.log
+
+
+async def test_no_broker_at_the_address_stops_the_start(tmp_path: Path) -> None:
+    lab = Lab("127.0.0.1:1", "nowhere.", tmp_path)
+    worker = Worker(lab, "a")
+    assert await worker.exit_status() != 0
+    assert "Unable to bootstrap" in worker.log

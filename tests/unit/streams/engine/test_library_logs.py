@@ -1,0 +1,30 @@
+"""The log stays readable while a broker is away."""
+
+from __future__ import annotations
+
+import logging
+
+from streams.engine.library_logs import OncePerWhile
+
+
+def record(message: str, *args: object, level: int = logging.ERROR) -> logging.LogRecord:
+    return logging.LogRecord("aiokafka.client", level, __file__, 1, message, args, None)
+
+
+def test_repetitions_are_held_back_for_a_while_whatever_their_arguments() -> None:
+    once = OncePerWhile(seconds=60)
+    assert once.filter(record("node %s is away", 1))
+    assert not once.filter(record("node %s is away", 2))
+    assert once.filter(record("something else"))
+
+
+def test_they_come_again_after_the_while() -> None:
+    once = OncePerWhile(seconds=0)
+    assert once.filter(record("node %s is away", 1))
+    assert once.filter(record("node %s is away", 1))
+
+
+def test_what_is_critical_is_never_held_back() -> None:
+    once = OncePerWhile(seconds=60)
+    assert once.filter(record("end", level=logging.CRITICAL))
+    assert once.filter(record("end", level=logging.CRITICAL))
