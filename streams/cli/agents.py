@@ -19,6 +19,7 @@ def agents(
         str | None,
         typer.Option(metavar="STATE", help="Only those in this state, such as idle, busy, lost, cordoned."),
     ] = None,
+    everyone: Annotated[bool, typer.Option("--all", "-a", help="Those that have deregistered, too.")] = False,
     fleet: Fleet = "default",
     json: Json = False,
     http: Http = None,
@@ -38,6 +39,8 @@ def agents(
     answer = open_state(bootstrap, prefix, fleet, http).agents()
     if state is not None:
         answer["agents"] = [agent for agent in answer["agents"] if state in words(agent)]
+    elif not everyone:
+        answer["agents"] = [agent for agent in answer["agents"] if agent["liveness"] != "deregistered"]
     if json:
         console.print_json(answer)
         return

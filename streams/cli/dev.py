@@ -21,7 +21,9 @@ def dev(
     rate: Annotated[
         float | None,
         typer.Option(
-            min=0.001, metavar="R", help="Tasks per second; 20 by default, or all of --tasks within 10 s."
+            min=0.001,
+            metavar="R",
+            help="Tasks per second; one per agent by default, or all of --tasks in 10 s.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Decides who the agents are and what is asked.")] = 1,
@@ -75,7 +77,7 @@ def dev(
 
     if exit_when_done and (no_demo or tasks is None):
         raise ConfigurationError("--exit-when-done needs an end: give --tasks N, and not --no-demo")
-    demo = None if no_demo else DemoOptions(agents, tasks, rate or default_rate(tasks), seed)
+    demo = None if no_demo else DemoOptions(agents, tasks, rate or default_rate(tasks, agents), seed)
     options = DevOptions(
         data_dir=data_dir,
         demo=demo,

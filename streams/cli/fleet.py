@@ -26,7 +26,12 @@ def fleet(
         ),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.001, metavar="R", help="Tasks per second; 20 by default.")
+        float | None,
+        typer.Option(
+            min=0.001,
+            metavar="R",
+            help="Tasks per second; one per agent by default, or all of --tasks in 10 s.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Decides who the agents are and what is asked.")] = 1,
     name: Annotated[
@@ -54,7 +59,7 @@ def fleet(
     from streams.dev.run import DemoOptions
     from streams.dev.summary import drawn
 
-    options = DemoOptions(agents, tasks, rate or default_rate(tasks), seed, name, fleet)
+    options = DemoOptions(agents, tasks, rate or default_rate(tasks, agents), seed, name, fleet)
     run = asyncio.run(_run(settings(bootstrap, prefix), options))
     summary = run.summary()
     if json:

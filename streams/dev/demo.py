@@ -18,8 +18,8 @@ REPORT_INTERVAL = 5.0
 LONGEST = 60.0
 """Seconds of work at most, whatever a stranger's payload says."""
 
-STOP_TIMEOUT = 2.0
-"""Seconds that running work gets when the demo stops: far longer than any of its tasks."""
+STOP_TIMEOUT = 3.0
+"""Seconds that running work gets when the demo stops: longer than nearly all of its tasks."""
 
 _CHUNK = 0.05
 """Seconds between two groups of submissions; one by one they could not keep up with high rates."""
@@ -66,7 +66,9 @@ class Demo:
 
     async def submit(self, rate: float, total: int | None) -> None:
         """Submit tasks at so many a second, ``total`` in all or without end."""
-        tasks: Iterator[DemoTask] = demo_tasks(self.agents, self.seed, self.prefix.rstrip("-"))
+        tasks: Iterator[DemoTask] = demo_tasks(
+            self.agents, self.seed, self.prefix.rstrip("-"), stretch(total)
+        )
         loop = asyncio.get_running_loop()
         async with Client(connection=self.connection, fleet=self.fleet) as client:
             started = loop.time()
@@ -152,6 +154,11 @@ def _as_task(task: DemoTask) -> Task:
     )
 
 
-def default_rate(total: int | None) -> float:
-    """Tasks per second where nobody says: a pleasant flow, or a given number within some ten seconds."""
-    return 20.0 if total is None else max(20.0, total / 10)
+def default_rate(total: int | None, agents: int) -> float:
+    """Tasks per second where nobody says: one for each agent, or a given number within some ten seconds."""
+    return float(agents) if not total else max(20.0, total / 10)
+
+
+def stretch(total: int | None) -> float:
+    """How long tasks take: a flow without end is there to be watched, a given number to get done."""
+    return 1.0 if total else 40.0

@@ -106,8 +106,13 @@ def demo_agents(count: int, seed: int, name: str = "demo") -> list[DemoAgent]:
     return agents
 
 
-def demo_tasks(agents: Sequence[DemoAgent], seed: int, prefix: str) -> Iterator[DemoTask]:
-    """Tasks without end, each of which at least one of the agents is able to do."""
+def demo_tasks(
+    agents: Sequence[DemoAgent], seed: int, prefix: str, stretch: float = 1.0
+) -> Iterator[DemoTask]:
+    """Tasks without end, each of which at least one of the agents is able to do.
+
+    They take 5 to 50 ms on an agent of speed 1, times ``stretch``.
+    """
     chance = random.Random(f"{seed}/tasks")
     held = [frozenset(agent.capabilities) for agent in agents]
     jobs = [
@@ -126,7 +131,7 @@ def demo_tasks(agents: Sequence[DemoAgent], seed: int, prefix: str) -> Iterator[
             task_id=f"{prefix}-{number:06d}",
             job=job,
             capabilities=capabilities,
-            size=round(chance.uniform(0.005, 0.05), 4),
+            size=round(chance.uniform(0.005, 0.05) * stretch, 4),
             priority=chance.choices((2, 5, 8), (2, 6, 1))[0],
         )
 

@@ -50,7 +50,7 @@ class Scene:
 def draw(scene: Scene, width: int, height: int) -> RenderableType:
     """The whole screen."""
     layout = Layout()
-    alerts = min(6, 3 + len(scene.figures.alerts) + len(scene.messages))
+    alerts = min(6, 2 + max(1, len(scene.figures.alerts) + len(scene.messages)))
     hints = len(scene.hints) + 2
     layout.split_column(
         Layout(_header(scene), size=3),
@@ -98,9 +98,9 @@ def _queue(scene: Scene) -> Panel:
         if number or state not in ("forming", "failed", "cancelled"):
             states.append(f"{number:,} ", STYLES.get(state, "") if number else "dim")
             states.append(f"{state}  ", "" if number else "dim")
-    grid = Table.grid(padding=(0, 3))
-    grid.add_column(style="dim")
-    grid.add_column()
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True, min_width=len("until the end"))
+    grid.add_column(no_wrap=True, overflow="ellipsis")
     grid.add_row("tasks", states)
     grid.add_row("oldest waits", _waits(scene))
     grid.add_row("wait", _times(figures.waits))
@@ -111,7 +111,9 @@ def _queue(scene: Scene) -> Panel:
     if figures.dead_letters:
         pace.append(f"   dead letters {figures.dead_letters:,}", "red")
     grid.add_row("throughput", pace)
-    grid.add_row("submitted", _progress(scene))
+    grid.add_row("submitted", f"{scene.submitted:,}")
+    if scene.wanted is not None:
+        grid.add_row("ended", _progress(scene.figures.ended_total, scene.wanted))
     return Panel(grid, title="Queue", title_align="left", box=box.ROUNDED, border_style="dim")
 
 
@@ -148,16 +150,11 @@ def _times(milliseconds: Sequence[int] | Any) -> Text:
     )
 
 
-def _progress(scene: Scene) -> Text:
-    if scene.wanted is None:
-        return Text(f"{scene.submitted:,}")
-    done = scene.figures.ended_total
+def _progress(done: int, wanted: int) -> Text:
     width = 24
-    full = round(width * done / max(1, scene.wanted))
+    full = round(width * done / max(1, wanted))
     return Text.assemble(
-        ("━" * full, "green"),
-        ("━" * (width - full), "bright_black"),
-        f"  {done:,} of {scene.wanted:,} ended",
+        f"{done:,} of {wanted:,}  ", ("━" * full, "green"), ("━" * (width - full), "bright_black")
     )
 
 
@@ -168,14 +165,15 @@ def _agents(scene: Scene, room: int) -> Panel:
         expand=True,
         header_style="dim",
         padding=(0, 1),
-        show_header=bool(scene.agents),
+        show_header=True,
     )
     grid.add_column("agent", no_wrap=True, overflow="ellipsis", ratio=1)
     grid.add_column("state", no_wrap=True)
     grid.add_column("slots", no_wrap=True)
     grid.add_column("done", justify="right", no_wrap=True)
     # Those in trouble come first: when there is not room for all, they are the ones to see.
-    ordered = sorted(scene.agents, key=lambda agent: agent["liveness"] not in ("suspected", "lost"))
+    present = [agent for agent in scene.agents if agent["liveness"] != "deregistered"]
+    ordered = sorted(present, key=lambda agent: agent["liveness"] not in ("suspected", "lost"))
     shown = ordered[: max(1, room - (len(ordered) > room))]
     for agent in shown:
         name = str(agent["agent_id"])
@@ -187,11 +185,11 @@ def _agents(scene: Scene, room: int) -> Panel:
             f"{scene.figures.finished[name]:,}",
         )
     body: list[RenderableType] = [grid]
-    if len(scene.agents) > len(shown):
-        body.append(Text(f"… and {len(scene.agents) - len(shown)} more", "dim"))
-    if not scene.agents:
+    if len(ordered) > len(shown):
+        body.append(Text(f"… and {len(ordered) - len(shown):,} more", "dim"))
+    if not ordered:
         body = [Text("no agent has registered yet", "dim")]
-    title = f"Agents ({len(scene.agents)})"
+    title = f"Agents ({len(ordered):,})"
     return Panel(Group(*body), title=title, title_align="left", box=box.ROUNDED, border_style="dim")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.dev.demo import LONGEST, default_rate, work_seconds
+from streams.dev.demo import LONGEST, default_rate, stretch, work_seconds
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,11 @@ def test_work_takes_its_size_by_the_agents_speed_whatever_the_payload(
 
 
 def test_a_number_of_tasks_is_submitted_within_ten_seconds_and_an_endless_flow_gently() -> None:
-    assert default_rate(None) == 20.0
-    assert default_rate(2_000) == 200.0
-    assert default_rate(5) == 20.0
+    assert default_rate(None, agents=15) == 15.0
+    assert default_rate(0, agents=15) == 15.0
+    assert default_rate(2_000, agents=15) == 200.0
+    assert default_rate(5, agents=15) == 20.0
+
+
+def test_tasks_without_end_take_long_enough_to_be_watched() -> None:
+    assert stretch(None) > stretch(2_000) == 1.0

@@ -74,7 +74,7 @@ def test_the_picture_tells_addresses_states_waits_and_alerts() -> None:
         "2 running",
         "1 no agent could hold",
         "t9: all agents that could take it are full",
-        "1 of 10 ended",
+        "1 of 10 ",
         "a1 ← t1",
         "agent_lost  a2  silent",
         "worker 76 ended with signal SIGKILL",
