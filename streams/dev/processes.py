@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.errors import StreamsError
+from streams.errors import ConfigurationError, StreamsError
 
 STOP_TIMEOUT = 12.0
 """Seconds for a stop with a last checkpoint (the worker forces its own after 10), before it is killed."""
@@ -27,16 +27,17 @@ STABLE_AFTER = 20.0
 
 
 class WorkerKeepsDying(StreamsError):
-    """The worker ended again and again, so starting it once more would not help.
+    """The worker ended, and starting it once more would not help.
 
     Attributes:
         status: Exit status of the last one.
         log: Its log file.
     """
 
-    def __init__(self, status: int, log: Path, last_lines: list[str]) -> None:
+    def __init__(self, deaths: int, status: int, log: Path, last_lines: list[str]) -> None:
+        times = "" if deaths == 1 else f" {deaths} times in a row, at last"
         super().__init__(
-            f"the worker ended {PATIENCE + 1} times in a row, at last with {described(status)}; "
+            f"the worker ended{times} with {described(status)}; "
             f"its log is {log} and ends with:\n  " + "\n  ".join(last_lines or ["(nothing)"])
         )
         self.status = status
@@ -105,8 +106,9 @@ class WorkerProcess:
             lived = time.monotonic() - started
             # A kill is somebody's experiment, not a fault of the worker that a new start would repeat.
             deaths = 1 if lived >= STABLE_AFTER or status == -signal.SIGKILL else deaths + 1
-            if deaths > PATIENCE:
-                raise WorkerKeepsDying(status, self.log, self.last_lines())
+            # A setting that a worker cannot work with stays what it is, however often one is started.
+            if deaths > PATIENCE or status == ConfigurationError.exit_status:
+                raise WorkerKeepsDying(deaths, status, self.log, self.last_lines())
             pause = min(8.0, 0.5 * 2 ** (deaths - 1))
             pid = self._process.pid if self._process else 0
             self.on_death(Death(pid, status, lived, self.last_lines(), pause))

@@ -128,6 +128,13 @@ def test_without_a_demo_other_commands_find_the_coordinator_and_ctrl_c_ends_it_a
     assert again.end() == 0, again.told
     assert json.loads(again.out) == result
 
+    assert start("submit", "impossible", "--requires", "fly").end() == 0
+    cancelled = start("cancel", "impossible", "--reason", "no wings", "--wait", "--json")
+    assert cancelled.end() == 0, cancelled.told
+    ended = json.loads(cancelled.out)
+    assert (ended["state"], ended["reason"]) == ("cancelled", "no wings")
+    assert start("submit", "impossible", "--requires", "fly", "--wait").end() == 1
+
     shown = start("agents", "--json")
     assert shown.end() == 0, shown.told
     answer = json.loads(shown.out)

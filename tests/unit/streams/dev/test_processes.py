@@ -63,6 +63,14 @@ async def test_a_worker_that_keeps_dying_ends_it_with_the_last_lines(
     assert [death.status for death in deaths] == [3]
 
 
+async def test_a_worker_that_refuses_its_settings_is_not_started_again(tmp_path: Path) -> None:
+    refusing = "import sys; print('error: port 1 is taken', flush=True); sys.exit(2)"
+    process = worker(refusing, tmp_path / "worker.log")
+    with pytest.raises(WorkerKeepsDying, match=r"(?s)ended with status 2.*port 1 is taken"):
+        await process.run()
+    assert process.starts == 1
+
+
 async def test_a_worker_that_ignores_the_stop_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
