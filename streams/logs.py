@@ -18,8 +18,8 @@ LogFormat = Literal["auto", "console", "json", "plain"]
 CLASSIC_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
 # These build a LogRecord for every fetch and every message when they are at DEBUG; measured, that alone costs a
-# busy worker a tenth of its CPU. They speak up from WARNING on, unless the operator asks for DEBUG. (Our own events
-# come from ``coordinator.*``; under ``streams`` only mode reports which service starts.)
+# busy worker a tenth of its CPU. They speak up from WARNING on, unless the operator asks for DEBUG. (Our own
+# events come from ``coordinator.*``; under ``streams`` only mode reports which service starts.)
 _CHATTY = ("aiokafka", "aiohttp.access", "asyncio", "faust", "kafka", "mode", "streams")
 
 _SHARED: tuple[Any, ...] = (
@@ -67,11 +67,13 @@ class LogManager:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"line": self._formatter()},
+            "filters": {"repeats": {"()": RepeatFilter}},
             "handlers": {
                 "stderr": {
                     "class": "logging.StreamHandler",
                     "stream": "ext://sys.stderr",
                     "formatter": "line",
+                    "filters": ["repeats"],
                 }
             },
             "root": {"level": self.level, "handlers": ["stderr"]},
@@ -85,7 +87,7 @@ class LogManager:
         classic: dict[str, str] = {}
         if chosen == "plain":
             classic = {"fmt": CLASSIC_FORMAT}
-            render: list[Any] = [_classic_message]
+            render: list[Any] = [structlog.processors.format_exc_info, _classic_message]
         elif chosen == "json":
             render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         else:
@@ -100,9 +102,36 @@ class LogManager:
         }
 
 
+class RepeatFilter(logging.Filter):
+    """Lets through what a library repeats, word for word, only every ten seconds.
+
+    A Kafka client says twice a second that a broker does not answer; the first time is enough to know.
+    """
+
+    INTERVAL = 10.0
+    REMEMBERED = 100
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(_CHATTY):
+            return True
+        text = record.getMessage()
+        if record.created - self._said.get(text, 0.0) < self.INTERVAL:
+            return False
+        if len(self._said) >= self.REMEMBERED:
+            self._said.clear()
+        self._said[text] = record.created
+        return True
+
+
 def _classic_message(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     """``text field=value …`` for the classic format, which prints time, name and level by itself."""
     for name in ("level", "logger", "timestamp", "exc_info", "stack_info"):
         event.pop(name, None)
     text = str(event.pop("event", ""))
-    return " ".join([text, *(f"{key}={value}" for key, value in event.items())])
+    trace = event.pop("exception", None)
+    line = " ".join([text, *(f"{key}={value}" for key, value in event.items())])
+    return line if trace is None else f"{line}\n{trace}"

@@ -6,6 +6,7 @@ ticker and the planner appending to the log beside them.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from streams.settings import Settings, load_settings
 from streams.state import StateManager
 from streams.ticker import Ticker
 from streams.topics import CHANGELOG_COMPACTION_LAG_MS, ensure_topics, real_name
+
+log = logging.getLogger("coordinator.service")
 
 
 class CoordinatorConfig(BaseModel):
@@ -59,9 +62,10 @@ class CoordinatorApp(faust.App):  # type: ignore[misc]
 
     coordinator: CoordinatorAgent
 
-    async def on_first_start(self) -> None:
-        await super().on_first_start()
+    async def start(self) -> None:
+        # Not ``on_first_start``: by then Faust has made its consumer, which leaks an event loop if never started.
         await self.coordinator.prepare()
+        await super().start()
 
 
 class CoordinatorAgent:
@@ -163,9 +167,19 @@ class CoordinatorAgent:
                 fleet_table.fold(batch)
 
     async def prepare(self) -> None:
-        """Listen on HTTP and see to the topics; the first things that happen at a start."""
-        await self.app.add_runtime_dependency(self.http)
-        await ensure_topics(self.settings)
+        """Listen on HTTP and see to the topics; the first things that happen at a start.
+
+        Raises:
+            StreamsError: if the port is taken, Kafka does not answer or the topics are unfit.
+        """
+        await self.http.start()
+        try:
+            for finding in await ensure_topics(self.settings):
+                log.warning("topic differs", extra={"finding": str(finding)})
+        except BaseException:
+            await self.http.stop()
+            raise
+        self.app.add_dependency(self.http)  # stops with the app
 
     async def start(self) -> None:
         """Start inside a running program; returns when the state is restored and events are folded.

@@ -6,6 +6,7 @@ The table here is section 1 of the wire contract as data. Who reads and writes t
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -21,8 +22,12 @@ MIB = 1024 * 1024
 DAY_MS = 24 * 60 * 60 * 1000
 FOREVER = -1
 
+log = logging.getLogger("coordinator.topics")
+
 CONNECT_TIMEOUT = 30.0
 """Seconds that a broker gets to answer at all; enough for one that starts at the same time as we do."""
+
+_REPORT_INTERVAL = 3.0
 
 VISIBLE_TIMEOUT = 30.0
 """Seconds until new topics must have leaders; measured: 0.2 on one node."""
@@ -283,7 +288,7 @@ async def _admin(bootstrap: str, patience: float) -> AsyncIterator[Any]:
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
-    deadline = time.monotonic() + patience
+    started = reported = time.monotonic()
     while True:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         try:
@@ -291,11 +296,22 @@ async def _admin(bootstrap: str, patience: float) -> AsyncIterator[Any]:
             break
         except KafkaError as error:
             await admin.close()
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > started + patience:
                 raise BrokerUnreachable(
                     f"No Kafka answered at {bootstrap} within {patience:.0f} s ({error}). Start one "
                     "(coordinator kafka), or set KAFKA_BOOTSTRAP_SERVERS to the address of yours."
                 ) from error
+            if now > reported + _REPORT_INTERVAL:
+                reported = now
+                log.warning(
+                    "kafka does not answer yet",
+                    extra={
+                        "address": bootstrap,
+                        "seconds": round(now - started),
+                        "gives_up_after": round(patience),
+                    },
+                )
             await asyncio.sleep(0.5)
     try:
         yield admin

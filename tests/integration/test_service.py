@@ -1,0 +1,158 @@
+"""The coordinator inside a program: its components do the real thing, through the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from streams.errors import BrokerUnreachable
+from streams.service import CoordinatorAgent, CoordinatorConfig
+from streams.settings import load_settings
+from streams.state import AgentState
+
+
+@pytest.fixture
+async def coordinator(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[CoordinatorAgent]:
+    config = CoordinatorConfig(
+        name=topic_prefix.rstrip("."), broker_url=f"kafka://{kafka}", monitoring_port=0, data_dir=tmp_path
+    )
+    agent = CoordinatorAgent(config)
+    await agent.start()
+    yield agent
+    await agent.stop()
+
+
+async def get(coordinator: CoordinatorAgent, path: str) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{coordinator.http.address}{path}") as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+async def get_until(coordinator: CoordinatorAgent, path: str, text: str) -> None:
+    for _ in range(400):
+        if text in (await get(coordinator, path))[1]:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{path} never showed {text}")
+
+
+async def test_agent_state_is_tracked_through_the_log(coordinator: CoordinatorAgent) -> None:
+    state = AgentState(
+        agent_id="test_agent", status="active", capabilities=["task_execution"], current_load=0.5
+    )
+    await coordinator.state_manager.track_agent_state("test_agent", state)
+    tracked = coordinator.state_manager.agent_states["test_agent"]
+    assert tracked.status == "active"
+    assert tracked.capabilities == ["task_execution"]
+    assert tracked.current_load == 0.5
+    assert "somebody_else" not in coordinator.state_manager.agent_states
+    with pytest.raises(ValueError, match="not of 'somebody_else'"):
+        await coordinator.state_manager.track_agent_state("somebody_else", state)
+
+
+async def test_an_invalid_message_is_refused_with_every_fault_named(coordinator: CoordinatorAgent) -> None:
+    handler = coordinator.message_handler
+    with pytest.raises(ValueError, match=r"agent_id: .*; status: "):
+        await handler.process_message({"type": "status_update", "agent_id": "no spaces", "status": "happy"})
+    with pytest.raises(ValueError, match="no event has the type 'hello'"):
+        await handler.process_message({"type": "hello"})
+    with pytest.raises(ValueError, match="needs no message"):
+        await handler.process_message({"type": "clock_ticked"})
+
+
+async def test_a_task_flows_from_message_to_directive_to_result(
+    coordinator: CoordinatorAgent, kafka: str, topic_prefix: str
+) -> None:
+    consumer = AIOKafkaConsumer(
+        f"{topic_prefix}directives",
+        f"{topic_prefix}results",
+        bootstrap_servers=kafka,
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
+        say = coordinator.message_handler.process_message
+        await say({"type": "status_update", "agent_id": "test_agent", "status": "active"})
+        await say({"type": "task_submitted", "task_id": "t1", "payload": {"n": 1}})
+        directive = orjson.loads((await asyncio.wait_for(consumer.getone(), 20)).value)
+        assert (directive["type"], directive["task_id"], directive["agent_id"]) == (
+            "assign_task",
+            "t1",
+            "test_agent",
+        )
+        assert directive["payload"] == {"n": 1}
+        await say(
+            {
+                "type": "directive_response",
+                "agent_id": "test_agent",
+                "directive_id": directive["directive_id"],
+                "outcome": "completed",
+                "result": 42,
+            }
+        )
+        result = orjson.loads((await asyncio.wait_for(consumer.getone(), 20)).value)
+        assert (result["type"], result["task_id"], result["result"]) == ("task_completed", "t1", 42)
+    finally:
+        await consumer.stop()
+
+
+async def test_directives_that_only_the_fold_decides_on_cannot_be_sent(coordinator: CoordinatorAgent) -> None:
+    send = coordinator.message_handler.send_directive
+    with pytest.raises(ValueError, match="join_coalition"):
+        await send({"type": "join_coalition", "agent_id": "a1"})
+    with pytest.raises(ValueError, match="needs task_id and agent_id"):
+        await send({"type": "assign_task"})
+    with pytest.raises(ValueError, match="no live task 't9'"):
+        await send({"type": "assign_task", "task_id": "t9", "agent_id": "a1"})
+
+
+async def test_health_metrics_and_state_are_served(coordinator: CoordinatorAgent) -> None:
+    await coordinator.message_handler.process_message(
+        {"type": "agent_registered", "agent_id": "a1", "capabilities": ["weld"]}
+    )
+    await coordinator.message_handler.process_message(
+        {"type": "task_submitted", "task_id": "t1", "requires": {"capabilities": ["paint"]}}
+    )
+    await coordinator.message_handler.process_message({"type": "task_submitted", "task_id": "t2"})
+    await get_until(coordinator, "/v1/tasks/t2", '"assigned"')
+
+    assert await get(coordinator, "/health/live") == (200, '{"live": true}')
+    assert (await get(coordinator, "/health/ready"))[0] == 200
+    status, body = await get(coordinator, "/health")
+    assert status == 200
+    for check in ("message_broker", "service_registry", "state_manager"):
+        assert f'"{check}": "healthy"' in body
+
+    _, metrics = await get(coordinator, "/metrics")
+    assert 'coordinator_message_latency_seconds_bucket{le="0.001",message_type="' in metrics
+    assert "\ncoordinator_active_agents 1.0" in metrics
+    assert 'coordinator_operations_total{operation_type="assign_task"} 1.0' in metrics
+    assert 'outcome="applied"' in metrics
+
+    _, explanation = await get(coordinator, "/v1/tasks/t1/explanation")
+    assert '"reason":"impossible"' in explanation
+    assert '"capability":1' in explanation
+    assert '"at":{"topic":"' in explanation
+    status, problem = await get(coordinator, "/v1/tasks/nobody")
+    assert status == 404
+    assert "the fleet 'default' has no task 'nobody'" in problem
+    assert (await get(coordinator, "/v1/tasks?limit=many"))[0] == 400
+    assert (await get(coordinator, "/nowhere"))[0] == 404
+
+
+async def test_a_missing_broker_is_named_with_what_to_do(tmp_path: Path) -> None:
+    settings = load_settings(
+        kafka_bootstrap_servers="127.0.0.1:1", http_port=0, data_dir=tmp_path, start_timeout=1.0
+    )
+    coordinator = CoordinatorAgent(settings)
+    with pytest.raises(BrokerUnreachable, match="coordinator kafka"):
+        await coordinator.start()
+    await coordinator.stop()
