@@ -84,6 +84,7 @@ class WorkerProcess:
         self.starts = 0
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
+        self._logged_before = 0
 
     @property
     def pid(self) -> int | None:
@@ -128,11 +129,11 @@ class WorkerProcess:
             await process.wait()
 
     def last_lines(self, count: int = 8) -> list[str]:
-        """The end of its log."""
+        """The end of what it logged since its last start."""
         try:
             with self.log.open("rb") as file:
                 file.seek(0, os.SEEK_END)
-                file.seek(max(0, file.tell() - 32_768))
+                file.seek(max(self._logged_before, file.tell() - 32_768))
                 return file.read().decode(errors="replace").splitlines()[-count:]
         except OSError:
             return []
@@ -140,6 +141,7 @@ class WorkerProcess:
     async def _run_once(self) -> int:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
+            self._logged_before = output.seek(0, os.SEEK_END)
             self._process = await asyncio.create_subprocess_exec(
                 *self.command,
                 stdin=asyncio.subprocess.PIPE,  # held open by us: see streams.dev.leash
