@@ -16,6 +16,10 @@ from models.fleet.timers import MomentKind, Timers
 from models.policy import DEFAULT_POLICY, Policy, patched
 
 
+IMPOSSIBLE_GRACE = 5_000
+"""Milliseconds before tasks that nobody could hold raise alerts: agents and tasks may start at once."""
+
+
 class FleetState:
     """One fleet: its policy, agents, and pending tasks by class."""
 
@@ -231,10 +235,6 @@ class State:
             yield window.due, "window", key
         for key, alert in tables.alerts.rows.items():
             yield alert.until, "alert", key
-
-
-IMPOSSIBLE_GRACE = 5_000
-"""Milliseconds before tasks that nobody could hold raise alerts: agents and tasks may start at once."""
 
 
 def directive_due(row: DirectiveRow) -> int:

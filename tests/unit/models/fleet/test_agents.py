@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.models.fleet.log import FleetLog
+from tests.unit.models.fleet.log import FleetLog, restored_from, rows_of
 
 
 @pytest.fixture
@@ -235,3 +235,30 @@ def test_a_resource_report_changes_capacities_not_free_amounts(log: FleetLog) ->
     assert log.explain()["counts"] == {"resource": 1}
     log.fact("resource_report", agent_id="a1", resources={"cpu": {"capacity": 2, "used": 2}})
     assert log.place().directives(), "what is used includes what the ledger holds, and is old news"
+
+
+def test_a_mere_registration_does_not_end_an_agents_draining_but_a_restart_does(log: FleetLog) -> None:
+    log.agent(incarnation=1)
+    log.fact("status_update", agent_id="a1", status="draining")
+    log.agent(slots=2)
+    assert log.agent_row().status == "draining"
+    log.agent(incarnation=2)
+    assert log.agent_row().status == "active"
+
+
+def test_an_agent_that_registers_after_being_offline_is_active(log: FleetLog) -> None:
+    log.agent()
+    log.fact("status_update", agent_id="a1", status="offline")
+    log.agent()
+    assert log.agent_row().status == "active"
+
+
+def test_tasks_of_a_lost_agent_return_in_the_order_of_issue_also_after_a_restart(log: FleetLog) -> None:
+    log.agent(slots=3)
+    for task_id in ("t2", "t3", "t1"):
+        log.task(task_id, max_attempts=1)
+    for directive in log.place().directives():
+        log.answer(directive, "accepted")
+    log.fold = restored_from(rows_of(log.fold), 1)
+    said = log.own("agent_lost", agent_id="a1")
+    assert [result["task_id"] for result in said.results()] == ["t2", "t3", "t1"]

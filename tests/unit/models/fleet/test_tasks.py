@@ -102,6 +102,15 @@ def test_a_rejecting_agent_is_not_asked_again_for_thirty_seconds(log: FleetLog) 
     assert log.place().directive["agent_id"] == "a1"
 
 
+def test_the_thirty_seconds_run_on_issue_time_to_the_millisecond(log: FleetLog) -> None:
+    log.answer(log.assigned(), "rejected")
+    log.now += 29_999
+    assert not log.plan(("t1", "a1", 2))
+    assert log.fold.state.clock.refusals == {"cooling_down": 1}
+    log.now += 1
+    assert log.plan(("t1", "a1", 2)).directives()
+
+
 def test_a_rejecting_agent_still_gets_other_tasks(log: FleetLog) -> None:
     log.answer(log.assigned(), "rejected")
     log.task("t2")
@@ -144,6 +153,12 @@ def test_a_pending_task_past_its_deadline_fails(log: FleetLog) -> None:
     assert (result["type"], result["reason"]) == ("task_failed", "deadline")
 
 
+def test_a_deadline_is_past_only_after_its_millisecond(log: FleetLog) -> None:
+    log.task(deadline=(log.now + 1_000) / 1000)
+    assert not log.tick(1_000)
+    assert log.tick(1).result["reason"] == "deadline"
+
+
 def test_a_running_task_may_finish_after_its_deadline(log: FleetLog) -> None:
     directive = log.running(deadline=(log.now + 5_000) / 1000)
     assert not log.wait(10_000).results()
@@ -179,6 +194,16 @@ def test_a_second_impossible_task_of_a_known_class_alerts_at_once(log: FleetLog)
     log.wait(6_000)
     said = log.task("t2", requires={"capabilities": ["weld"]})
     assert [a["subject"] for a in said.alerts("no_eligible_agent")] == ["t2"]
+
+
+def test_a_task_that_becomes_impossible_again_does_not_alert_again(log: FleetLog) -> None:
+    log.task(requires={"capabilities": ["weld"]})
+    assert log.wait(6_000).alerts()
+    log.agent(capabilities=["weld"])
+    assert log.explain()["reason"] == "waiting_for_plan"
+    log.fact("agent_deregistered", agent_id="a1")
+    assert log.explain()["reason"] == "impossible"
+    assert not log.wait(10_000)
 
 
 def test_an_impossible_task_is_placed_as_soon_as_somebody_can_hold_it(log: FleetLog) -> None:
