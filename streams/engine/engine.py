@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from models.fold import Fold, Headers, Output, Record
 from streams.engine.aiokafka_internals import Reader, choose_reader
 from streams.engine.batches import RecordBatch
 from streams.engine.changelog_topic import check_changelog
-from streams.engine.checkpoint import Checkpointer
 from streams.engine.errors import (
     EngineError,
     EngineMisused,
@@ -32,11 +32,10 @@ from streams.engine.errors import (
     TopicUnfit,
 )
 from streams.engine.library_logs import quiet_libraries
+from streams.engine.lifeline import REBALANCING, RESTORING, STOPPING, Lifeline
 from streams.engine.manager import FoldTableManager
 from streams.engine.producer import EngineProducer
-from streams.engine.restore import Restorer, Source
 from streams.engine.settings import EngineSettings
-from streams.engine.store import LocalStore
 from streams.engine.table import FoldTable
 from streams.engine.task import PartitionTask
 from streams.engine.transport import QUEUED_BATCHES, BatchSchema, NullMonitor, Transport
@@ -44,16 +43,6 @@ from streams.engine.watchdog import RUNNING, Watchdog
 from streams.errors import BrokerUnreachable
 
 log = logging.getLogger("coordinator.engine")
-
-STARTING, REBALANCING, RESTORING, STOPPING, FAILED = (
-    "starting",
-    "rebalancing",
-    "restoring",
-    "stopping",
-    "failed",
-)
-
-_CRASH = "crash"
 
 _REFETCH_EVERY = 2.0
 """Seconds between two attempts to close the same gap."""
@@ -71,26 +60,9 @@ class Engine:
             topic_prefix=settings.topic_prefix,
             request_timeout=settings.request_timeout,
         )
-        self.failure: BaseException | None = None
-        """Why the process is going down, if it is."""
-        self.watchdog = Watchdog(
-            {
-                STARTING: settings.start_timeout,
-                REBALANCING: settings.rebalance_timeout,
-                RESTORING: settings.restore_timeout,
-                STOPPING: settings.stop_timeout,
-                FAILED: settings.stop_timeout,
-            },
-            final=frozenset({STOPPING, FAILED}),
-            on_overdue=self._fail_from_thread,
-            force_exit=settings.force_exit,
-        )
+        self._lifeline = Lifeline(settings, lambda error: self.app.crash(error))
         self._app: faust.App | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._checkpointers: dict[str, Checkpointer] = {}
-        self._restorers: dict[str, Restorer] = {}
         self._checkpoint_due = asyncio.Event()
-        self._background: set[asyncio.Task[Any]] = set()
         self._restore_job: asyncio.Task[None] | None = None
         self._checked = False
         self._assignments = 0
@@ -177,11 +149,9 @@ class Engine:
 
     def boot(self) -> None:
         """The first thing that happens in the worker's event loop: watch over what follows."""
-        self._loop = asyncio.get_running_loop()
         if self.settings.library_log_level is not None:
             quiet_libraries(self.settings.library_log_level)
-        self.watchdog.start()
-        self.watchdog.enter(STARTING)
+        self._lifeline.begin()
 
     async def start(self) -> None:
         """Connect, check the source topics, begin to take checkpoints.
@@ -199,8 +169,8 @@ class Engine:
             ) from error
         self.watchdog.progress("connected")
         for table in self.tables.values():
-            self._assemble(table)
-            topic = _source_name(table)
+            table.connect()
+            topic = table.source_name
             partitions = await self.producer.partition_count(topic)
             if partitions != table.partitions:
                 raise TopicUnfit(
@@ -208,38 +178,7 @@ class Engine:
                     f"has {partitions} partitions, declared are {table.partitions}. The number is fixed at "
                     "creation: correct the setting",
                 )
-        self._spawn(self._checkpoint_loop(), "checkpoints")
-
-    def _assemble(self, table: FoldTable) -> None:
-        if table.name in self._restorers:
-            return
-        assert table.make_fold is not None
-        changelog = table.changelog_topic_name
-        restorer = Restorer(
-            Source(
-                table=table.name,
-                topic=_source_name(table),
-                changelog=changelog,
-                make_fold=table.make_fold,
-                open_store=lambda partition: LocalStore(
-                    self.settings.data_dir / "folds" / table.name / str(partition), table.name, partition
-                ),
-                trust_store_for=self.settings.compaction_lag,
-            ),
-            bootstrap_servers=self.settings.bootstrap_servers,
-            producer=self.producer,
-            reader=self.reader,
-            instance=self.settings.instance_id or "",
-            progress=self.watchdog.progress,
-        )
-        self._restorers[table.name] = restorer
-        self._checkpointers[table.name] = Checkpointer(
-            changelog=changelog,
-            producer=self.producer,
-            read_range=restorer.read_range,
-            commit_offsets=lambda offsets: self.app.consumer.commit_advisory(offsets),
-            on_fenced=lambda task, error: self._drop_fenced(table, task, error),
-        )
+        self._lifeline.spawn(self._checkpoint_loop(), "checkpoints")
 
     async def restore_partitions(self) -> bool:
         """Open all partitions assigned to this worker; false if a newer rebalance took over meanwhile."""
@@ -268,14 +207,11 @@ class Engine:
             self._checked = True
         assigned = self.app.consumer.assignment()
         wanted = {
-            table.name: [tp.partition for tp in assigned if tp.topic == _source_name(table)]
+            table.name: [tp.partition for tp in assigned if tp.topic == table.source_name]
             for table in self.tables.values()
         }
         restored = await asyncio.gather(
-            *(
-                self._restorers[table.name].restore(wanted[table.name], table.warm)
-                for table in self.tables.values()
-            )
+            *(table.restore(wanted[table.name]) for table in self.tables.values())
         )
         # No await from here on: either all partitions open, or none.
         for table, tasks in zip(self.tables.values(), restored, strict=True):
@@ -285,7 +221,7 @@ class Engine:
             table.warm = {}
             table.tasks = tasks
             for task in tasks.values():
-                self._run_hooks(table.on_open, task)
+                table.run_hooks(table.on_open, task)
 
     def partitions_running(self) -> None:
         """Events flow."""
@@ -303,7 +239,7 @@ class Engine:
             await asyncio.wait_for(
                 asyncio.gather(
                     *(
-                        self._checkpointers[name].take(list(tasks.values()))
+                        self.tables[name].save(list(tasks.values()))
                         for name, tasks in given_up.items()
                         if tasks
                     )
@@ -323,7 +259,7 @@ class Engine:
                     table.warm[partition] = task
                 else:
                     task.store.close()
-                self._run_hooks(table.on_close, task)
+                table.run_hooks(table.on_close, task)
         if any(given_up.values()):
             log.info(
                 "partitions given up",
@@ -342,15 +278,11 @@ class Engine:
 
     async def stop(self) -> None:
         """Close everything; partitions were given up before."""
-        for job in list(self._background):
-            if job.get_name() != _CRASH:
-                job.cancel()
         for table in self.tables.values():
             for task in [*table.tasks.values(), *table.warm.values()]:
                 task.store.close()
         await self.producer.stop()
-        if not self.settings.force_exit:
-            self.watchdog.stop()  # in a worker it watches until the process has ended
+        self._lifeline.end()
         log.info("engine stopped")
 
     # -- folding ----------------------------------------------------------------------------------------------
@@ -389,7 +321,9 @@ class Engine:
             "gap, fetching again",
             extra={"table": task.table, "partition": task.partition, "position": task.position, "got": start},
         )
-        self._spawn(self.app.consumer.seek_to({TP(task.topic, task.partition): task.position}), "fetch again")
+        self._lifeline.spawn(
+            self.app.consumer.seek_to({TP(task.topic, task.partition): task.position}), "fetch again"
+        )
 
     def positions(self) -> dict[TP, int]:
         """Where each open partition wants to be read from."""
@@ -424,11 +358,7 @@ class Engine:
         """
         with self.fatal():
             await asyncio.gather(
-                *(
-                    self._checkpointers[table.name].take(list(table.tasks.values()))
-                    for table in self.tables.values()
-                    if table.tasks
-                )
+                *(table.save(list(table.tasks.values())) for table in self.tables.values() if table.tasks)
             )
         self._last_checkpoint_at = time.monotonic()
 
@@ -439,12 +369,12 @@ class Engine:
             self._checkpoint_due.clear()
             await self.checkpoint()
 
-    def _drop_fenced(self, table: FoldTable, task: PartitionTask, error: Fenced) -> None:
+    def drop_fenced(self, table: FoldTable, task: PartitionTask, error: Fenced) -> None:
         """The group has another owner; its rebalance must reach us soon, or something is badly wrong."""
         log.warning("fenced", extra={"table": task.table, "partition": task.partition, "epoch": task.epoch})
         if table.tasks.get(task.partition) is task:
             del table.tasks[task.partition]
-            self._run_hooks(table.on_close, task)
+            table.run_hooks(table.on_close, task)
         task.store.close()
         assignments = self._assignments
         patience = self.settings.session_timeout * 2
@@ -457,43 +387,23 @@ class Engine:
 
     # -- failures ---------------------------------------------------------------------------------------------
 
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the process is going down, if it is."""
+        return self._lifeline.failure
+
+    @property
+    def watchdog(self) -> Watchdog:
+        """Knows the phase and its progress."""
+        return self._lifeline.watchdog
+
     def fail(self, error: BaseException) -> None:
-        """Stop the process with this reason. The first failure counts; others follow from it."""
-        if self.failure is not None:
-            return
-        self.failure = error
-        log.critical("engine failed", extra={"reason": str(error)}, exc_info=error)
-        self.watchdog.enter(FAILED)
-        self._spawn(self.app.crash(error), _CRASH)
+        """Stop the process with this reason."""
+        self._lifeline.fail(error)
 
-    @contextlib.contextmanager
-    def fatal(self) -> Iterator[None]:
+    def fatal(self) -> AbstractContextManager[None]:
         """Whatever is raised inside stops the process."""
-        try:
-            yield
-        except Exception as error:
-            self.fail(error)
-            raise
-
-    def _fail_from_thread(self, error: EngineError) -> None:
-        log.critical("deadline exceeded", extra={"reason": str(error)})
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self.fail, error)
-
-    def _run_hooks(self, hooks: Sequence[Callable[[PartitionTask], None]], task: PartitionTask) -> None:
-        with self.fatal():
-            for hook in hooks:
-                hook(task)
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        self._background.add(task)
-        task.add_done_callback(self._background_ended)
-
-    def _background_ended(self, task: asyncio.Task[Any]) -> None:
-        self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.fail(error)
+        return self._lifeline.fatal()
 
     # -- looking in -------------------------------------------------------------------------------------------
 
@@ -507,35 +417,5 @@ class Engine:
             "assignments": self._assignments,
             "checkpoint_age": None if at is None else round(time.monotonic() - at, 3),
             "restore_seconds": round(self._last_restore_seconds, 3),
-            "tables": {name: self._table_status(table) for name, table in self.tables.items()},
+            "tables": {name: table.status() for name, table in self.tables.items()},
         }
-
-    def _table_status(self, table: FoldTable) -> dict[str, Any]:
-        checkpointer = self._checkpointers.get(table.name)
-        restorer = self._restorers.get(table.name)
-        return {
-            "topic": _source_name(table),
-            "restored_warm": 0 if restorer is None else restorer.warm,
-            "restored_records": 0 if restorer is None else restorer.records_read,
-            "checkpoints": 0 if checkpointer is None else checkpointer.taken,
-            "rows_written": 0 if checkpointer is None else checkpointer.rows_written,
-            "checkpoint_seconds": 0.0 if checkpointer is None else round(checkpointer.last_seconds, 6),
-            "partitions": {
-                partition: {
-                    "position": task.position,
-                    "saved_position": task.saved_position,
-                    "high_watermark": task.high_watermark,
-                    "lag": task.lag,
-                    "caught_up": table.caught_up(partition),
-                    "epoch": task.epoch,
-                    "rows": len(task.hashes),
-                    "local_store": task.store.failure or "good",
-                }
-                for partition, task in sorted(table.tasks.items())
-            },
-        }
-
-
-def _source_name(table: FoldTable) -> str:
-    assert table.source is not None
-    return str(table.source.get_topic_name())

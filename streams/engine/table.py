@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -12,6 +12,9 @@ from faust.tables.table import Table as FaustTable
 
 from models.fold import Fold, Output, Record
 from streams.engine.batches import RecordBatch
+from streams.engine.checkpoint import Checkpointer
+from streams.engine.restore import Restorer, Source
+from streams.engine.store import LocalStore
 from streams.engine.task import PartitionTask
 
 if TYPE_CHECKING:
@@ -63,6 +66,8 @@ class FoldTable(FaustTable):
         """The open partitions; each is restored and takes records."""
         self.warm: dict[int, PartitionTask] = {}
         """Partitions given up in good order; good again if nobody wrote to their changelog meanwhile."""
+        self.restorer: Restorer | None = None
+        self.checkpointer: Checkpointer | None = None
         self.on_open: list[TaskHook] = []
         self.on_close: list[TaskHook] = []
         self.after_batch: list[BatchHook] = []
@@ -70,6 +75,41 @@ class FoldTable(FaustTable):
     def info(self) -> dict[str, Any]:
         # tables/base.py:272: what ``clone`` passes to the constructor again.
         return {**super().info(), **self._own_options}
+
+    @property
+    def source_name(self) -> str:
+        """Full name of the source topic."""
+        assert self.source is not None
+        return str(self.source.get_topic_name())
+
+    def connect(self) -> None:
+        """Make what restores and saves the partitions; called when the engine starts."""
+        engine, settings = self._engine, self._engine.settings
+        assert self.make_fold is not None
+        self.restorer = Restorer(
+            Source(
+                table=self.name,
+                topic=self.source_name,
+                changelog=self.changelog_topic_name,
+                make_fold=self.make_fold,
+                open_store=lambda partition: LocalStore(
+                    settings.data_dir / "folds" / self.name / str(partition), self.name, partition
+                ),
+                trust_store_for=settings.compaction_lag,
+            ),
+            bootstrap_servers=settings.bootstrap_servers,
+            producer=engine.producer,
+            reader=engine.reader,
+            instance=settings.instance_id or "",
+            progress=engine.watchdog.progress,
+        )
+        self.checkpointer = Checkpointer(
+            changelog=self.changelog_topic_name,
+            producer=engine.producer,
+            read_range=self.restorer.read_range,
+            commit_offsets=lambda offsets: self.app.consumer.commit_advisory(offsets),
+            on_fenced=lambda task, error: engine.drop_fenced(self, task, error),
+        )
 
     def fold(self, batch: RecordBatch) -> list[Output]:
         """Fold a batch; the engine sends and saves what comes of it.
@@ -101,6 +141,46 @@ class FoldTable(FaustTable):
             and task.position >= task.catch_up_to
             and task.lag <= self._engine.settings.caught_up_lag
         )
+
+    async def restore(self, partitions: Collection[int]) -> dict[int, PartitionTask]:
+        """The tasks of these partitions; see ``Restorer.restore``."""
+        assert self.restorer is not None
+        return await self.restorer.restore(partitions, self.warm)
+
+    async def save(self, tasks: Sequence[PartitionTask]) -> None:
+        """A checkpoint of these tasks; see ``Checkpointer.take``."""
+        assert self.checkpointer is not None
+        await self.checkpointer.take(tasks)
+
+    def run_hooks(self, hooks: Sequence[TaskHook], task: PartitionTask) -> None:
+        with self._engine.fatal():
+            for hook in hooks:
+                hook(task)
+
+    def status(self) -> dict[str, Any]:
+        """Plain data for health and metrics."""
+        restorer, checkpointer = self.restorer, self.checkpointer
+        return {
+            "topic": self.source_name,
+            "restored_warm": 0 if restorer is None else restorer.warm,
+            "restored_records": 0 if restorer is None else restorer.records_read,
+            "checkpoints": 0 if checkpointer is None else checkpointer.taken,
+            "rows_written": 0 if checkpointer is None else checkpointer.rows_written,
+            "checkpoint_seconds": 0.0 if checkpointer is None else round(checkpointer.last_seconds, 6),
+            "partitions": {
+                partition: {
+                    "position": task.position,
+                    "saved_position": task.saved_position,
+                    "high_watermark": task.high_watermark,
+                    "lag": task.lag,
+                    "caught_up": self.caught_up(partition),
+                    "epoch": task.epoch,
+                    "rows": len(task.hashes),
+                    "local_store": task.store.failure or "good",
+                }
+                for partition, task in sorted(self.tasks.items())
+            },
+        }
 
     @property
     def _engine(self) -> Engine:
