@@ -6,7 +6,7 @@ feasible refuse each other's work forever; one function cannot disagree with its
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, get_args
 
 from models.fleet.roster import Agent, Shape
 from models.fleet.rows import TaskRow
@@ -28,23 +28,7 @@ Reason: TypeAlias = Literal[
     "resource_held",
     "eligible",
 ]
-REASONS: tuple[Reason, ...] = (
-    "capability",
-    "label",
-    "resource",
-    "slots",
-    "offline",
-    "error",
-    "lost",
-    "suspected",
-    "drained",
-    "cordoned",
-    "draining",
-    "cooling_down",
-    "no_credit",
-    "resource_held",
-    "eligible",
-)
+REASONS: tuple[Reason, ...] = get_args(Reason)
 """From farthest to nearest: what keeps an agent from a task, in the order in which it is checked."""
 
 MEANING: dict[Reason, str] = {

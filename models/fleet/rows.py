@@ -8,7 +8,7 @@ of integers are the same in every order, so what is derived from rows equals wha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -20,15 +20,7 @@ Liveness: TypeAlias = Literal["alive", "suspected", "lost", "deregistered"]
 TaskState: TypeAlias = Literal["pending", "assigned", "running"]
 EndState: TypeAlias = Literal["completed", "failed", "cancelled"]
 Outcome: TypeAlias = Literal["applied", "duplicate", "late", "rejected", "dead_lettered", "rekeyed", "tick"]
-OUTCOMES: tuple[Outcome, ...] = (
-    "applied",
-    "duplicate",
-    "late",
-    "rejected",
-    "dead_lettered",
-    "rekeyed",
-    "tick",
-)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """What can become of a record; every record read has exactly one. This fold never says late or rekeyed."""
 
 MICRO = 1_000_000

@@ -15,7 +15,6 @@ from models.fleet.rows import AgentRow, ClockRow, DirectiveRow, FleetRow, Source
 from models.fleet.timers import MomentKind, Timers
 from models.policy import DEFAULT_POLICY, Policy, patched
 
-
 IMPOSSIBLE_GRACE = 5_000
 """Milliseconds before tasks that nobody could hold raise alerts: agents and tasks may start at once."""
 
