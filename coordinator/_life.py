@@ -145,6 +145,11 @@ class Life:
         if self._subscription is not None:
             self.store.advance(self.connection.position(self._subscription))
             self.connection.unsubscribe(self._subscription)
+        # A directive that came in during the last words may have begun a reply, and the store closes next.
+        late = list(self._tasks)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     # -- receiving ------------------------------------------------------------------------------------------
 
