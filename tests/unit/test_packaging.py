@@ -47,7 +47,7 @@ def test_a_lock_pins_every_package_with_a_hash_and_names_no_address(lock: str) -
     text = (ROOT / lock).read_text()
     assert not re.search(r"://|--(index|extra-index|find-links|trusted)| @ |/opt/|file:", text)
     requirements = re.split(r"\n(?=\S)", text.strip())
-    assert len(requirements) > 20
+    assert len(requirements) >= (1 if "installer" in lock else 20)
     for requirement in requirements:
         assert re.match(r"[a-z0-9-]+==\d\S*", requirement), requirement
         assert "--hash=sha256:" in requirement, requirement
