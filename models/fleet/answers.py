@@ -14,6 +14,8 @@ from models.fleet.step import Step
 
 def respond(step: Step, fleet: FleetState, event: DirectiveResponse) -> Outcome:
     refusal = _why_not(step, fleet, event)
+    if refusal == "not_live" and _is_repeat(step, event):
+        return "duplicate"
     if refusal is not None:
         details = {"directive_id": event.directive_id, "outcome": event.outcome}
         return step.reject(fleet, refusal, event.agent_id, details)
@@ -21,7 +23,7 @@ def respond(step: Step, fleet: FleetState, event: DirectiveResponse) -> Outcome:
     if directive.type == "assign_task":
         _answer_assignment(step, fleet, directive, event)
     elif event.outcome in ("completed", "rejected", "failed"):
-        ledger.end(step, fleet, event.directive_id)
+        ledger.end(step, fleet, event.directive_id, event.outcome)
     return "applied"
 
 
@@ -38,18 +40,27 @@ def _why_not(step: Step, fleet: FleetState, event: DirectiveResponse) -> str | N
     return None if live is not None else "not_live"
 
 
+def _is_repeat(step: Step, event: DirectiveResponse) -> bool:
+    """Whether this very answer ended the directive before.
+
+    Directives are delivered at least once, and an agent answers each delivery: that is no mistake of anybody.
+    """
+    ended = step.state.tables.ended_directives.get(event.directive_id)
+    return ended is not None and ended.answer == event.outcome
+
+
 def _answer_assignment(
     step: Step, fleet: FleetState, directive: DirectiveRow, event: DirectiveResponse
 ) -> None:
     task = step.state.tables.tasks.rows[fleet.key(directive.task_id or "")]
     if event.outcome == "rejected":
-        ledger.end(step, fleet, event.directive_id)
+        ledger.end(step, fleet, event.directive_id, event.outcome)
         tasks.take_back(step, fleet, task, event.reason or "rejected", "delivery")
     elif event.outcome == "completed":
-        ledger.end(step, fleet, event.directive_id)
+        ledger.end(step, fleet, event.directive_id, event.outcome)
         tasks.finish(step, fleet, task, "completed", event.reason, event.result)
     elif event.outcome == "failed":
-        ledger.end(step, fleet, event.directive_id)
+        ledger.end(step, fleet, event.directive_id, event.outcome)
         tasks.take_back(step, fleet, task, event.reason or "failed", "attempt", backoff=True)
     else:
         if event.progress is not None:

@@ -148,14 +148,18 @@ def repeat(step: Step, fleet: FleetState, directive_id: str) -> None:
     )
 
 
-def end(step: Step, fleet: FleetState, directive_id: str) -> None:
-    """The directive is live no more: its credit is free, and no answer to it counts."""
+def end(step: Step, fleet: FleetState, directive_id: str, answer: str | None = None) -> None:
+    """The directive is live no more: its credit is free, and no answer to it counts.
+
+    Args:
+        answer: The outcome that the agent answered, if that is what ended it.
+    """
     tables = step.state.tables
     row = tables.directives.rows[directive_id]
     step.state.remove_directive(fleet, directive_id, row)
     forget_at = step.now + ANSWER_MEMORY
     tables.ended_directives.put(
-        directive_id, EndedDirectiveRow(fleet.name, row.agent_id, row.epoch, forget_at)
+        directive_id, EndedDirectiveRow(fleet.name, row.agent_id, row.epoch, forget_at, answer)
     )
     step.state.timers.moment(forget_at, "directive", directive_id)
 

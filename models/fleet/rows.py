@@ -218,6 +218,8 @@ class EndedDirectiveRow(msgspec.Struct, array_like=True):
     agent_id: str
     epoch: int | None
     forget_at: int
+    answer: str | None = None
+    """The agent's word that ended it; ``None`` if something else did."""
 
 
 class ImpossibleRow(msgspec.Struct, array_like=True):

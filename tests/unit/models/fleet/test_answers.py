@@ -78,9 +78,18 @@ def test_an_answer_in_another_fleet_is_rejected(log: FleetLog) -> None:
 def test_a_second_answer_changes_nothing(log: FleetLog) -> None:
     directive = log.running()
     log.answer(directive, "completed", result=1)
-    said = log.answer(directive, "completed", result=2)
+    said = log.answer(directive, "failed", reason="changed my mind")
     assert said.rejections == ["not_live"]
     assert not said.results()
+
+
+def test_the_same_answer_again_is_a_duplicate_and_worth_no_alert(log: FleetLog) -> None:
+    directive = log.running()
+    log.answer(directive, "completed", result=1)
+    said = log.answer(directive, "completed", result=1)
+    assert not said.outputs
+    assert log.fold.state.clock.outcomes["duplicate"] == 1
+    assert log.fold.state.clock.outcomes["rejected"] == 0
 
 
 def test_a_completion_after_the_acks_time_counts_until_a_record_ends_the_directive(log: FleetLog) -> None:
