@@ -13,14 +13,11 @@ from typing import Any, Literal
 
 import structlog
 
+from streams.library_logs import LIBRARIES, OncePerWhile
+
 LogFormat = Literal["auto", "console", "json", "plain"]
 
 CLASSIC_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
-
-# These build a LogRecord for every fetch and every message when they are at DEBUG; measured, that alone costs a
-# busy worker a tenth of its CPU. They speak up from WARNING on, unless the operator asks for DEBUG. (Our own
-# events come from ``coordinator.*``; under ``streams`` only mode reports which service starts.)
-_CHATTY = ("aiokafka", "aiohttp.access", "asyncio", "faust", "kafka", "mode", "streams")
 
 _SHARED: tuple[Any, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -62,12 +59,13 @@ class LogManager:
 
     def dict_config(self) -> dict[str, Any]:
         """The configuration as ``logging.config.dictConfig`` takes it; Faust's own worker is given the same."""
+        # They speak up from WARNING on, unless the operator asks for DEBUG: see ``streams.library_logs``.
         chatty = "DEBUG" if self.level == "DEBUG" else "WARNING"
         return {
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"line": self._formatter()},
-            "filters": {"repeats": {"()": RepeatFilter}},
+            "filters": {"repeats": {"()": OncePerWhile}},
             "handlers": {
                 "stderr": {
                     "class": "logging.StreamHandler",
@@ -77,7 +75,7 @@ class LogManager:
                 }
             },
             "root": {"level": self.level, "handlers": ["stderr"]},
-            "loggers": {name: {"level": chatty} for name in _CHATTY},
+            "loggers": {name: {"level": chatty} for name in LIBRARIES},
         }
 
     def _formatter(self) -> dict[str, Any]:
@@ -100,31 +98,6 @@ class LogManager:
             "foreign_pre_chain": _SHARED,
             "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         }
-
-
-class RepeatFilter(logging.Filter):
-    """Lets through what a library repeats, word for word, only every ten seconds.
-
-    A Kafka client says twice a second that a broker does not answer; the first time is enough to know.
-    """
-
-    INTERVAL = 10.0
-    REMEMBERED = 100
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith(_CHATTY):
-            return True
-        text = record.getMessage()
-        if record.created - self._said.get(text, 0.0) < self.INTERVAL:
-            return False
-        if len(self._said) >= self.REMEMBERED:
-            self._said.clear()
-        self._said[text] = record.created
-        return True
 
 
 def _classic_message(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:

@@ -6,8 +6,8 @@ ticker and the planner appending to the log beside them.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from models.fleet import FleetFold
 from models.ingress import IngressFold
+from streams.data_directory import DataDirectory
 from streams.engine import Engine, EngineSettings, install
 from streams.health import HealthCheck
 from streams.http import HttpServer
@@ -61,11 +62,20 @@ class CoordinatorApp(faust.App):  # type: ignore[misc]
     """The Faust app, which prepares topics and starts the HTTP server before anything else."""
 
     coordinator: CoordinatorAgent
+    _preparing: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         # Not ``on_first_start``: by then Faust has made its consumer, which leaks an event loop if never started.
-        await self.coordinator.prepare()
+        self._preparing = asyncio.ensure_future(self.coordinator.prepare())
+        await self._preparing
         await super().start()
+
+    async def stop(self) -> None:
+        self.coordinator.engine.begin_stop()
+        if self._preparing is not None:
+            self._preparing.cancel()  # it may be waiting for Kafka, and for long
+        await super().stop()
+        self.coordinator.data_directory.release()
 
 
 class CoordinatorAgent:
@@ -86,6 +96,7 @@ class CoordinatorAgent:
         self.settings = settings = settings or load_settings()
         self.logs = LogManager(settings.log_level, settings.log_format)
         self.logger = self.logs.logger
+        self.data_directory = DataDirectory(settings.data_dir)
         self.engine = Engine(
             EngineSettings(
                 bootstrap_servers=settings.kafka_bootstrap_servers,
@@ -95,12 +106,13 @@ class CoordinatorAgent:
                 checkpoint_records=settings.checkpoint_records,
                 fetch_max_wait=settings.update_interval,
                 session_timeout=settings.session_timeout,
-                instance_id=_instance_id(settings.data_dir),
+                instance_id=self.data_directory.instance_id,
                 replication_factor=settings.replication_factor,
                 compaction_lag=CHANGELOG_COMPACTION_LAG_MS / 1000,
                 force_exit=force_exit,
                 start_timeout=settings.start_timeout,
                 stop_timeout=settings.stop_timeout,
+                library_log_level=None,  # ``LogManager`` sees to it
             )
         )
         self.app = CoordinatorApp(
@@ -167,17 +179,19 @@ class CoordinatorAgent:
                 fleet_table.fold(batch)
 
     async def prepare(self) -> None:
-        """Listen on HTTP and see to the topics; the first things that happen at a start.
+        """Claim the data directory, listen on HTTP and see to the topics; the first things that happen at a start.
 
         Raises:
-            StreamsError: if the port is taken, Kafka does not answer or the topics are unfit.
+            StreamsError: if the directory or the port is taken, Kafka does not answer or the topics are unfit.
         """
-        await self.http.start()
+        self.data_directory.claim()
         try:
+            await self.http.start()
             for finding in await ensure_topics(self.settings):
                 log.warning("topic differs", extra={"finding": str(finding)})
         except BaseException:
             await self.http.stop()
+            self.data_directory.release()
             raise
         self.app.add_dependency(self.http)  # stops with the app
 
@@ -195,12 +209,3 @@ class CoordinatorAgent:
         """Stop with a last checkpoint."""
         await self.app.stop()
         self.logger.info("coordinator stopped")
-
-
-def _instance_id(data_dir: Path) -> str:
-    """The worker's name in the consumer group, kept with its data: after a restart it gets its partitions back."""
-    file = data_dir / "instance"
-    if not file.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"worker-{uuid.uuid4().hex[:12]}\n")
-    return file.read_text().strip()

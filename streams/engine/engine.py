@@ -31,7 +31,6 @@ from streams.engine.errors import (
     OutputsNotDelivered,
     TopicUnfit,
 )
-from streams.engine.library_logs import quiet_libraries
 from streams.engine.lifeline import REBALANCING, RESTORING, STOPPING, Lifeline
 from streams.engine.manager import FoldTableManager
 from streams.engine.producer import EngineProducer
@@ -41,6 +40,7 @@ from streams.engine.task import PartitionTask
 from streams.engine.transport import QUEUED_BATCHES, BatchSchema, NullMonitor, Transport
 from streams.engine.watchdog import RUNNING, Watchdog
 from streams.errors import BrokerUnreachable
+from streams.library_logs import quiet_libraries
 
 log = logging.getLogger("coordinator.engine")
 
@@ -275,6 +275,10 @@ class Engine:
         if job is not None and not job.done():
             job.cancel()
             await asyncio.wait([job])
+
+    def begin_stop(self) -> None:
+        """From here on the stop deadline counts, whatever the worker was doing."""
+        self._lifeline.begin_stop()
 
     async def stop(self) -> None:
         """Close everything; partitions were given up before."""

@@ -56,6 +56,11 @@ class Lifeline:
         self.watchdog.start()
         self.watchdog.enter(STARTING)
 
+    def begin_stop(self) -> None:
+        """A worker may be told to stop before anything of it has started, and must not hang then either."""
+        self.watchdog.start()
+        self.watchdog.enter(STOPPING)
+
     def end(self) -> None:
         for task in list(self._background):
             if task.get_name() != _CRASH:

@@ -50,6 +50,7 @@ class EngineSettings:
     """Without any progress; a long restore that goes on may last."""
     stop_timeout: float = 10.0
     library_log_level: int | None = logging.WARNING
-    """Of Faust, mode, aiokafka and asyncio, set when the worker boots; ``None`` leaves them alone."""
+    """Of Faust, mode, aiokafka and asyncio, set when the worker boots; ``None`` leaves them alone, for an
+    application that sets up its log itself."""
     force_exit: bool = True
     """End a process that cannot stop in time. Off for an engine inside somebody else's program."""

@@ -74,8 +74,13 @@ class HttpServer(Service):  # type: ignore[misc]
             ) from error
         host, port = self._runner.addresses[0][:2]
         self.address = f"{host}:{port}"
-        self._address_file.parent.mkdir(parents=True, exist_ok=True)
-        self._address_file.write_text(self.address + "\n")
+        try:
+            self._address_file.parent.mkdir(parents=True, exist_ok=True)
+            self._address_file.write_text(self.address + "\n")
+        except OSError as error:  # a full disk: commands can be told the address
+            log.warning(
+                "http address not written", extra={"file": str(self._address_file), "reason": str(error)}
+            )
         log.info("http listening", extra={"address": self.address})
 
     async def on_stop(self) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import time
 
-LIBRARIES = ("faust", "mode", "aiokafka", "asyncio")
+# Our own events come from ``coordinator.*``; under ``streams`` only mode reports which service starts.
+LIBRARIES = ("aiohttp.access", "aiokafka", "asyncio", "faust", "kafka", "mode", "streams")
 REPEAT_AFTER = 10.0
 """Seconds until the same message, whatever its arguments, is worth another line."""
 
 
 class OncePerWhile(logging.Filter):
-    """Lets a message through, then holds its repetitions back for a while."""
+    """Lets a library's message through, then holds its repetitions back for a while."""
 
     def __init__(self, seconds: float = REPEAT_AFTER) -> None:
         super().__init__()
@@ -22,6 +23,8 @@ class OncePerWhile(logging.Filter):
         self._last: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(LIBRARIES):
+            return True
         if record.exc_info or record.levelno >= logging.CRITICAL:
             return True
         now = time.monotonic()
