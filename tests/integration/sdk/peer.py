@@ -31,9 +31,13 @@ class Peer:
     @classmethod
     async def at(cls, bootstrap: str, prefix: str) -> Self:
         producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
         await asyncio.gather(producer.start(), consumer.start())
-        consumer.assign([TopicPartition(prefix + "events", number) for number in range(4)])
+        events = [TopicPartition(prefix + "events", number) for number in range(4)]
+        consumer.assign(events)
+        for place in events:
+            # Not by the reset policy: where a fresh topic has no leader yet, aiokafka tries that once and no more.
+            consumer.seek(place, 0)
         return cls(producer, consumer, prefix)
 
     async def close(self) -> None:
