@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from streams.engine.library_logs import OncePerWhile
+from streams.library_logs import OncePerWhile
 
 
 def record(message: str, *args: object, level: int = logging.ERROR) -> logging.LogRecord:
@@ -28,3 +28,10 @@ def test_what_is_critical_is_never_held_back() -> None:
     once = OncePerWhile(seconds=60)
     assert once.filter(record("end", level=logging.CRITICAL))
     assert once.filter(record("end", level=logging.CRITICAL))
+
+
+def test_our_own_messages_are_never_held_back() -> None:
+    once = OncePerWhile(seconds=60)
+    own = logging.LogRecord("coordinator.engine", logging.INFO, __file__, 1, "partitions restored", (), None)
+    assert once.filter(own)
+    assert once.filter(own)
