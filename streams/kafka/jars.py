@@ -16,13 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from jgo.constants import MAVEN_CENTRAL_URL
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from streams.kafka.errors import JarsUnavailable
 
 LOCK_FILE = Path(__file__).with_name("jars.lock")
-from jgo.constants import MAVEN_CENTRAL_URL as MAVEN_CENTRAL
 PARALLEL_DOWNLOADS = 6
 
 
@@ -89,7 +89,7 @@ def ensure_jars(
     """
     cache = cache or cache_directory()
     jars = jars if jars is not None else read_lock()
-    repository = repository or os.environ.get("COORDINATOR_MAVEN_REPOSITORY", MAVEN_CENTRAL)
+    repository = repository or os.environ.get("COORDINATOR_MAVEN_REPOSITORY") or MAVEN_CENTRAL_URL
     if _missing(jars, cache):
         cache.mkdir(parents=True, exist_ok=True)
         with _exclusive(cache / ".lock"):
