@@ -6,8 +6,9 @@ Per partition, in this order:
    with high watermarks, no waiting on an empty log.
 2. If nobody wrote since this worker's own last record, its hot state is taken up again (a rebalance that came
    back). Otherwise the local store is loaded, or dropped on any doubt.
-3. The changelog is read from there to the fence. Count and digest of the last mark prove the result: if it does
-   not fit, the local copy is dropped and all is read again; if even that does not fit, nothing starts.
+3. The changelog is read from there to the fence. Its first record must be the mark of the local copy, or the copy
+   is of another log (another cluster, a recreated topic). Count and digest of the last mark prove the result: if
+   it does not fit, the local copy is dropped and all is read again; if even that does not fit, nothing starts.
 4. The position must lie within the source log.
 """
 
@@ -27,7 +28,7 @@ from aiokafka.errors import KafkaError
 
 from models.fold import Fold, Record
 from streams.engine.aiokafka_internals import Reader
-from streams.engine.changelog import Mark, Replay, digest_of, fence_key, hash_rows, row_hash
+from streams.engine.changelog import Mark, Replay, digest_of, fence_key, hash_rows, mark_value, row_hash
 from streams.engine.errors import (
     ChangelogCorrupt,
     ChangelogNotWritten,
@@ -68,11 +69,31 @@ class _Restoring:
     store: LocalStore
     snapshot: Snapshot | None
     replay: Replay
+    anchored: bool = False
+    """Whether the mark of the local copy was met where it must stand in the changelog."""
     hashes: dict[bytes, int] = field(default_factory=dict)
     digest: int = 0
 
+    @property
+    def start(self) -> int | None:
+        """Where to read from: at the local copy's mark; ``None`` is the beginning."""
+        return None if self.snapshot is None else self.snapshot.meta.changelog_offset - 1
+
+    def apply(self, records: Sequence[Record]) -> bool:
+        """Advance over the next records; true when there is no need to read on."""
+        if self.snapshot is not None and not self.anchored and records:
+            meta, first = self.snapshot.meta, records[0]
+            mark = Mark(meta.epoch, meta.position, meta.rows, meta.digest)
+            self.anchored = first.offset == self.start and first.value == mark_value(mark)
+            if not self.anchored:
+                return True
+            records = records[1:]
+        return self.replay.apply(records, self.fence)
+
     def proves_itself(self) -> bool:
         """Hash what the local copy did not hash already, and compare with the last mark."""
+        if self.snapshot is not None and not self.anchored:
+            return False
         if self.snapshot is None:
             self.hashes, self.digest = hash_rows(self.replay.rows)
         else:
@@ -252,7 +273,12 @@ class Restorer:
                 if attempt == 2:
                     raise _corrupt(self._source, restoring)
                 if restoring.snapshot is not None:
-                    self._drop(restoring.store, "with the changelog's tail it does not give the marked state")
+                    self._drop(
+                        restoring.store,
+                        "with the changelog's tail it does not give the marked state"
+                        if restoring.anchored
+                        else f"its last checkpoint is not in {self._source.changelog}: it is of another log",
+                    )
                 restoring.snapshot = None
                 restoring.replay = Replay()
 
@@ -263,16 +289,16 @@ class Restorer:
             return
         consumer.assign(list(left))
         for topic_partition, item in left.items():
-            if item.snapshot is None:
+            if item.start is None:
                 await consumer.seek_to_beginning(topic_partition)
             else:
-                consumer.seek(topic_partition, item.snapshot.meta.changelog_offset)
+                consumer.seek(topic_partition, item.start)
         while left:
             batches = await self._reader(consumer, set(left), _READ_TIMEOUT, _READ_RECORDS)
             for topic_partition, batch in batches.items():
                 item = left[topic_partition]
                 self.records_read += len(batch)
-                if item.replay.apply(batch.records, item.fence):
+                if item.apply(batch.records):
                     del left[topic_partition]
                 self._progress(f"{self._source.table}: {self.records_read} changelog records")
             await asyncio.sleep(0)

@@ -126,6 +126,39 @@ async def test_a_damaged_local_store_is_rebuilt_and_nothing_is_missing(lab: Lab)
     await again.stop()
 
 
+async def test_a_local_store_of_another_cluster_is_never_believed(lab: Lab) -> None:
+    """Not even if it is not ahead of the changelog, and if its rows are good ones: of another log."""
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a")
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+    logs = [lab.prefix + topic for topic in ("events", "fleet", "out")]
+    application = f"{lab.prefix}app"
+    changelogs = {f"{application}-first-changelog": 4, f"{application}-second-changelog": 2}
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.delete_topics([*logs, *changelogs])
+        await asyncio.sleep(1)
+        await lab.create_topics()
+        config = {"cleanup.policy": "compact", "max.message.bytes": str(8 << 20)}
+        await admin.create_topics(
+            [NewTopic(name, count, 1, topic_configs=config) for name, count in changelogs.items()]
+        )
+    lab.sent = 0
+    producer = AIOKafkaProducer(bootstrap_servers=lab.bootstrap)
+    await producer.start()
+    for name, count in changelogs.items():
+        for partition in range(count):
+            for _ in range(500):  # owners came and went, and none had anything to save
+                await producer.send(name, key=fence_key(), value=b"{}", partition=partition)
+    await producer.stop()
+    await lab.produce(numbered(1000, start=5000))
+    again = Worker(lab, "a")
+    await lab.everything_is_exact(again)
+    assert "local store rebuilt" in again.log
+    await again.stop()
+
+
 async def test_an_owner_that_is_fenced_and_never_told_stops(lab: Lab) -> None:
     """Somebody outside the group took the partitions: a restart is better than two owners."""
     await lab.create_topics()
