@@ -9,6 +9,7 @@ reads the changelog instead. One directory per partition keeps damage to one par
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from rocksdict import Options, Rdict, WriteBatch
 
 from streams.engine.changelog import hash_rows
 from streams.engine.errors import StoreInUse
+
+log = logging.getLogger("coordinator.engine")
 
 _FORMAT = 1
 _META_KEY = b"\0meta"
@@ -132,14 +135,25 @@ class LocalStore:
 
     def drop(self, reason: str) -> None:
         """Forget everything on disk. What cannot be deleted is older than the changelog, never wrong."""
-        self.failure = reason
         self.close()
+        self.failure = reason
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def close(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        """Let go of the files. Closing writes, so it can fail as writing does; then the store is dropped."""
+        database, self._database = self._database, None
+        if database is None:
+            return
+        try:
+            database.close()
+        except Exception as error:  # noqa: BLE001 - rocksdict has no narrower one; a full disk stops no hand-over
+            self.failure = f"closing failed: {error}"
+            log.warning(
+                "local store dropped",
+                extra={"table": self.table, "partition": self.partition, "reason": self.failure},
+            )
+            del database  # RocksDB's lock on the directory goes with it
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def _open(self) -> Rdict:
         if self._database is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +169,17 @@ def load_is_whole_or_refused(store: LocalStore) -> None:
         return
     # ``None`` means that nothing is known locally, and all of the changelog is read.
     assert snapshot is None or snapshot.rows == ROWS
+
+
+def test_a_full_disk_cannot_keep_a_store_from_closing(store: LocalStore) -> None:
+    """Closing flushes; a hand-over or a stop must not fail for the sake of a cache."""
+    store.write(dict(ROWS), meta_of(ROWS))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        store.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert store.failure is not None
+    assert "closing failed" in store.failure
+    assert LocalStore(store.directory, "t", 0).load() is None, "what may be torn is gone"
