@@ -227,6 +227,8 @@ def decode_fleet_record(raw: bytes | None) -> FleetRecord:
         place = ".".join(str(part) for part in fault["loc"])
         raise InvalidRecord("schema", f"{place or 'value'}: {fault['msg']}") from None
     event = validate_event({"type": kind, **envelope.event})
+    if event.type != kind:
+        raise InvalidRecord("schema", f"the record says {kind}, its event {event.type}")
     return Fact(envelope.source, envelope.through, event, envelope.event)  # type: ignore[arg-type]
 
 

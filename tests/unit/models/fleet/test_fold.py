@@ -84,6 +84,24 @@ def test_an_event_that_is_no_valid_event_is_damage_too(log: FleetLog) -> None:
     assert not log.fold.state.tables.tasks.rows
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "clock_ticked"},
+        {"type": "policy_accepted", "policy": {}, "version": 1},
+        {"type": "agent_deregistered", "agent_id": "a1"},
+    ],
+)
+def test_an_event_of_another_type_than_its_record_says_is_damage(
+    log: FleetLog, event: dict[str, object]
+) -> None:
+    log.agent()
+    source = {"partition": 0, "offset": 99, "index": 0}
+    log.append({"type": "task_submitted", "source": source, "through": log.now / 1000, "event": event})
+    assert log.outcomes == {"applied": 1, "dead_lettered": 1}
+    assert log.agent_row().liveness == "alive"
+
+
 def test_fields_that_nobody_knows_are_ignored(log: FleetLog) -> None:
     log.task(colour="red")
     assert not log.task(colour="blue")
