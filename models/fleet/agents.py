@@ -34,7 +34,13 @@ def admit(step: Step, fleet: FleetState, event: AgentEvent) -> Agent | Outcome:
     if agent is None:
         if not fleet.policy.register_unknown_agents:
             return step.reject(fleet, "unknown_agent", event.agent_id)
-        row = AgentRow(fleet=fleet.name, agent_id=event.agent_id, registered_at=step.now, changed_at=step.now)
+        row = AgentRow(
+            fleet=fleet.name,
+            agent_id=event.agent_id,
+            incarnation=event.incarnation or 0,
+            registered_at=step.now,
+            changed_at=step.now,
+        )
         _review(step, fleet, step.state.add_agent(fleet, row))
         return fleet.agents[event.agent_id]
     if not agent.registered:

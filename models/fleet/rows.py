@@ -99,7 +99,8 @@ class AgentRow(msgspec.Struct, array_like=True):
     version: str | None = None
     heartbeat_interval: int = DEFAULT_HEARTBEAT_INTERVAL
     incarnation: int = 0
-    """Of its last registration; a higher one means that it started again."""
+    """Of its last registration, or of the event that introduced it: a registration with a higher one means that
+    it started again."""
     status: Status = "active"
     current_load: float = 0.0
     """The agent's own view. Shown to people, never planned on: the ledger knows better (and sooner)."""

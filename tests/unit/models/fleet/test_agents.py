@@ -156,6 +156,18 @@ def test_an_equal_or_lower_incarnation_is_no_restart(log: FleetLog) -> None:
     assert log.task_row().state == "pending"
 
 
+def test_the_first_registration_of_the_incarnation_that_introduced_an_agent_is_no_restart(
+    log: FleetLog,
+) -> None:
+    log.fact("status_update", agent_id="a1", status="idle", incarnation=5)
+    log.task()
+    log.place()
+    log.agent(incarnation=5)
+    assert log.task_row().state == "assigned"
+    log.agent(incarnation=6)
+    assert log.task_row().state == "pending"
+
+
 @pytest.mark.parametrize("status", ["active", "idle", "busy"])
 def test_an_agent_that_is_well_gets_work(log: FleetLog, status: str) -> None:
     log.fact("status_update", agent_id="a1", status=status)
