@@ -6,6 +6,8 @@ shows that all of them have; a share that comes later still gets a report of its
 
 from __future__ import annotations
 
+import sys
+
 from models.fleet.feasibility import unavailable
 from models.fleet.rows import WindowRow
 from models.fleet.state import FleetState
@@ -17,6 +19,7 @@ from models.policy import TICK_INTERVAL
 MAX_METRICS = 64
 """Names of metrics that one report aggregates; which ones is decided by who comes first."""
 
+_LARGEST = sys.float_info.max
 _PATIENCE = 3 * TICK_INTERVAL
 _COUNTS = ("submitted", "completed", "failed", "cancelled", "assigned", "waited")
 
@@ -45,10 +48,10 @@ def collect(step: Step, fleet: FleetState, record: WindowClosed) -> None:
             row.metrics[name] = (
                 agents + 1,
                 samples + aggregate.count,
-                means + aggregate.mean,
+                _plus(means, aggregate.mean),
                 min(least, aggregate.min),
                 max(greatest, aggregate.max),
-                lasts + aggregate.last,
+                _plus(lasts, aggregate.last),
             )
     table.put(key, row)
 
@@ -125,6 +128,11 @@ def _period(step: Step, fleet: FleetState) -> dict[str, float]:
     row.waited_max = 0
     step.state.touch_fleet(fleet)
     return period
+
+
+def _plus(total: float, value: float) -> float:
+    """The sum, kept a number: JSON has no infinity, to which huge ones add up."""
+    return max(-_LARGEST, min(_LARGEST, total + value))
 
 
 def _metric(

@@ -71,3 +71,13 @@ def test_a_report_is_bounded_however_many_metrics_there_are(log: FleetLog) -> No
     log.own("window_closed", start=log.now / 1000, end=log.now / 1000 + 10, agents=agents)
     (report,) = log.wait(30_000).reports()
     assert len(report["metrics"]) == 64
+
+
+def test_means_of_huge_numbers_stay_numbers(log: FleetLog) -> None:
+    start = log.now / 1000
+    for sign in (1, -1):
+        huge = dict.fromkeys(("sum", "mean", "min", "max", "last"), sign * 1.7e308)
+        agents = {f"a{number}": {"load": {"count": 1, **huge}} for number in range(3)}
+        log.own("window_closed", start=start, end=start + 10, agents=agents)
+    (report,) = log.wait(30_000).reports()
+    assert all(isinstance(value, float | int) for value in report["metrics"]["load"].values())
