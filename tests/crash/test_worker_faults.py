@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -75,4 +76,35 @@ async def test_a_second_worker_joins_and_leaves_without_a_trace(
             assert await asyncio.to_thread(second.stop) == 0
             await work
         assert await asyncio.to_thread(first.stop) == 0
+    await assert_exact(kafka, topic_prefix, load, tasks)
+
+
+@pytest.mark.timeout(600 if LONG else 240)
+async def test_a_worker_that_sleeps_through_its_session_and_wakes_leaves_no_trace(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """A zombie with unsaved rows wakes while another owns its partitions; then that one is killed."""
+    naps, tasks = (5, 1500) if LONG else (1, 300)
+    session = {"COORDINATOR_SESSION_TIMEOUT": "6"}
+    sleeper = WorkerProcess(kafka, topic_prefix, tmp_path / "sleeper", **session)
+    other = WorkerProcess(kafka, topic_prefix, tmp_path / "other", **session)
+    with sleeper, other:
+        await asyncio.to_thread(sleeper.wait_ready)
+        await asyncio.to_thread(other.wait_ready)
+        async with Load(kafka, topic_prefix, agents=6, seed=9) as load:
+            work = asyncio.create_task(load.submit(tasks, rate=20, timeout=120))
+            for _ in range(naps):
+                await asyncio.sleep(3)
+                sleeper.signal(signal.SIGSTOP)
+                await asyncio.sleep(9)
+                sleeper.signal(signal.SIGCONT)
+                await asyncio.sleep(3)
+                assert sleeper.running, sleeper.log[-3000:]
+                await asyncio.to_thread(other.kill)
+                other.start()
+                await asyncio.to_thread(other.wait_ready)
+            await work
+        assert "fenced" in sleeper.log, "it never wrote after the other had taken over"
+        assert await asyncio.to_thread(other.stop) == 0
+        assert await asyncio.to_thread(sleeper.stop) == 0
     await assert_exact(kafka, topic_prefix, load, tasks)
