@@ -20,6 +20,10 @@ from streams.planner.snapshot import FleetSnapshot
 DEFAULT_BUDGET = 200_000
 """Work units: well below a second of planning."""
 
+MAX_ENTRIES = 2_000
+"""Entries of one plan. With the longest ids it stays below 1 MB, and what applying it puts out fits into memory;
+what is left waits for the next plan, which follows at once."""
+
 CONSTRAINTS = (
     "capabilities",
     "labels",
@@ -81,7 +85,7 @@ class _Round:
         heapify(heads)
         entries: list[ProposedDirective] = []
         priority = 0
-        while heads and self._budget > 0:
+        while heads and self._budget > 0 and len(entries) < MAX_ENTRIES:
             rank, class_id, position = heappop(heads)
             task_class = classes[class_id]
             task = self._snapshot.task(rank[3])

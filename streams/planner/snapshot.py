@@ -15,6 +15,10 @@ from models.fleet.rows import TaskRow
 from models.fleet.state import FleetState, State
 from models.policy import Policy
 
+MAX_CLASSES = 10_000
+"""Classes that :meth:`FleetSnapshot.pending` names; it stands in each plan, whose record has a largest size."""
+OTHER_CLASSES = "others"
+
 
 @dataclass(frozen=True, slots=True)
 class FleetSnapshot:
@@ -38,9 +42,13 @@ class FleetSnapshot:
         return self._state.tables.tasks.rows[self._fleet.key(task_id)]
 
     def pending(self) -> dict[str, int]:
-        """Pending tasks per class, in the order of the classes' names."""
+        """Pending tasks per class, in the order of the classes' names; sums to all that are pending."""
         counts = {c.id: len(c.queue) for c in self.classes if c.queue}
-        return {class_id: counts[class_id] for class_id in sorted(counts)}
+        names = sorted(counts)
+        pending = {name: counts[name] for name in names[:MAX_CLASSES]}
+        if len(names) > MAX_CLASSES:
+            pending[OTHER_CLASSES] = sum(counts[name] for name in names[MAX_CLASSES:])
+        return pending
 
 
 def snapshot(fold: FleetFold, fleet: str) -> FleetSnapshot | None:

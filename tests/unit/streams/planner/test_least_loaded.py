@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import orjson
 import pytest
 
-from models.fleet_records import CoordinationPlan, decode_fleet_record
+from models.fleet_records import MAX_FLEET_RECORD_BYTES, CoordinationPlan, decode_fleet_record
+from models.fold import LogRecord
 from streams.planner import LeastLoadedPlanner, encode_plan, plannable, snapshot
+from streams.planner.least_loaded import DEFAULT_BUDGET, MAX_ENTRIES
 from tests.unit.models.fleet.log import FleetLog, restored_from, rows_of
 
 
@@ -24,6 +28,15 @@ def plan_of(log: FleetLog, budget: int = 10_000) -> CoordinationPlan | None:
 def placed(log: FleetLog, budget: int = 10_000) -> list[tuple[str, str]]:
     plan = plan_of(log, budget)
     return [] if plan is None else [(entry.task_id, entry.agent_id) for entry in plan.directives]
+
+
+def submit(log: FleetLog, tasks: Iterable[dict[str, object]]) -> None:
+    """Submit many tasks at once, without checking all invariants after each."""
+    for number, task in enumerate(tasks):
+        source = {"partition": 0, "offset": 1_000 + number, "index": 0}
+        fact = {"type": "task_submitted", "source": source, "through": log.now / 1000, "event": task}
+        log.log.append(LogRecord(len(log.log), log.now, b"default", orjson.dumps(fact)))
+        log.fold.fold(log.log[-1:])
 
 
 def test_there_is_no_plan_without_pending_tasks_or_free_agents(log: FleetLog) -> None:
@@ -157,6 +170,37 @@ def test_a_plan_that_runs_out_of_budget_proposes_what_it_has_and_the_next_goes_o
         said = log.append(encode_plan(plan)) if (plan := plan_of(log, budget)) else None
         assert plan is None or (said and said.directives())
     assert log.fold.state.fleets["default"].row.assigned == 10
+
+
+def test_a_plan_fits_into_its_record_however_much_waits(log: FleetLog) -> None:
+    waiting = 12_000
+    log.agent("a" * 128, slots=100_000, labels={f"label-{number}": "x" for number in range(64)})
+    tasks = (
+        {
+            "task_id": f"{number:0128}",
+            # Each is a class of its own, and the agent could hold any of them.
+            "requires": {"labels": {f"label-{number % 64}": "x"}},
+            "slots": 1 + number // 64,
+        }
+        for number in range(waiting)
+    )
+    submit(log, tasks)
+    plan = plan_of(log, budget=DEFAULT_BUDGET)
+    assert plan is not None
+    assert sum(plan.pending.values()) == waiting
+    assert len(plan.pending) < waiting
+    assert 0 < len(encode_plan(plan)) < MAX_FLEET_RECORD_BYTES // 2
+    assert decode_fleet_record(encode_plan(plan)) == plan
+
+
+def test_a_plan_has_so_many_entries_and_the_next_goes_on(log: FleetLog) -> None:
+    log.agent(slots=100_000)
+    submit(log, ({"task_id": f"t{number}"} for number in range(MAX_ENTRIES + 1)))
+    plan = plan_of(log, DEFAULT_BUDGET)
+    assert plan is not None
+    assert len(plan.directives) == MAX_ENTRIES
+    log.append(encode_plan(plan))
+    assert placed(log, DEFAULT_BUDGET) == [(f"t{MAX_ENTRIES}", "a1")]
 
 
 def test_a_coalition_task_is_left_alone(log: FleetLog) -> None:
