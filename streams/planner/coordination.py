@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from mode import Service
 
 from models.events import DEFAULT_FLEET
-from models.fleet_records import CoordinationPlan, PlannerVersion, ProposedDirective
+from models.fleet_records import CoordinationPlan
 from models.fold import Output, Record
 from streams.folds import fleet_fold
 from streams.planner.base import Planner, encode_plan
+from streams.planner.by_hand import plan_by_hand
 from streams.planner.snapshot import plannable, snapshot
 
 if TYPE_CHECKING:
@@ -104,21 +105,13 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
             LookupError: if no open partition holds the task.
         """
         for partition, task in sorted(self.table.tasks.items()):
-            state = fleet_fold(task).state
-            row = state.tables.tasks.get(f"{fleet}/{task_id}")
-            if row is None:
+            seen = snapshot(fleet_fold(task), fleet)
+            if seen is None:
                 continue
-            based_on = state.clock.offset
-            plan = CoordinationPlan(
-                plan_id=f"{fleet}.{based_on}.{task_id}"[:128],
-                fleet=fleet,
-                based_on=based_on,
-                directives=[ProposedDirective(task_id=task_id, agent_id=agent_id, epoch=row.epoch + 1)],
-                priority=row.priority,
-                planner=PlannerVersion(name="by-hand", version="1", budget=1),
-                policy_version=state.fleets[fleet].policy.version,
-                pending={row.class_id: 1} if row.state == "pending" else {},
-            )
+            try:
+                plan = plan_by_hand(seen, task_id, agent_id)
+            except KeyError:
+                continue
             return partition, await self.append(plan, partition)
         raise LookupError(f"the fleet {fleet!r} has no live task {task_id!r} here")
 
