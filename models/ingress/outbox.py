@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ from models.events import FleetEvent
 from models.fields import seconds
 from models.fleet_records import Source, encode_fact
 from models.fold import Headers, Output, Record
+from models.ingress.intake import last_header
 from models.partition import partition_of
 
 ORIGIN_HEADER = "coord-origin"
@@ -17,6 +19,7 @@ ERROR_HEADER = "coord-error"
 MAX_ERROR_LENGTH = 1_024
 """Characters. What was wrong may quote names of the sender's choice, of any length."""
 _FLEETS_REMEMBERED = 4_096
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Outbox:
@@ -49,8 +52,7 @@ class Outbox:
     def fact(self, event: FleetEvent, fleet: str, original: bytes, headers: Headers) -> None:
         """Forward an event that a decision may depend on, in its own bytes."""
         value = encode_fact(event.type, self._source(), self.log_time, original)
-        trace = [header for header in headers if header[0] == "traceparent"] if headers else ()
-        self._to_fleet(fleet, value, tuple(trace))
+        self._to_fleet(fleet, value, _trace(headers) if headers else ())
 
     def liveness(self, kind: str, fleet: str, agent_id: str, silence: int) -> None:
         """Say that an agent was suspected, lost or recovered, after ``silence`` ms of counted silence."""
@@ -112,3 +114,13 @@ class Outbox:
 
     def _placed(self, fleet: bytes) -> int:
         return partition_of(fleet, self._fleet_partitions)
+
+
+def _trace(headers: Headers) -> Headers:
+    """The trace that an event belongs to, as W3C Trace Context writes it.
+
+    What is no such thing stays behind: senders may fill headers with anything, of any size, and one record that
+    the fleet log cannot take would hold up all behind it.
+    """
+    found = last_header(headers, "traceparent")
+    return (("traceparent", found),) if found is not None and _TRACEPARENT.fullmatch(found) else ()

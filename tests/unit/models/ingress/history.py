@@ -111,7 +111,7 @@ def _headers(chance: random.Random) -> tuple[tuple[str, bytes | None], ...]:
                 ("coord-origin", b"coordinator.events/1/%d" % chance.randint(0, 30)),
                 ("coord-origin", b"rubbish"),
                 ("ce_specversion", chance.choice([b"1.0", b"2.0"])),
-                ("traceparent", b"00-1-2-01"),
+                ("traceparent", b"00-%032x-b7ad6b7169203331-01" % chance.randint(0, 9)),
             ]
         ),
     )

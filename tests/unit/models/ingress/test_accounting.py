@@ -127,8 +127,23 @@ def test_cloud_event_headers_without_a_version_mean_nothing() -> None:
 
 def test_trace_of_an_event_travels_on() -> None:
     world = World()
-    (output,) = world.append(BEAT, headers=(("traceparent", b"00-1-2-01"), ("secret", b"x")))
-    assert output.headers == (("traceparent", b"00-1-2-01"),)
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    (output,) = world.append(BEAT, headers=(("traceparent", trace), ("secret", b"x")))
+    assert output.headers == (("traceparent", trace),)
+
+
+@pytest.mark.parametrize("trace", [None, b"", b"00-1-2-01", b"\xff" * 55, b"0" * 5_000_000])
+def test_trace_that_is_none_is_left_behind(trace: bytes | None) -> None:
+    world = World()
+    (output,) = world.append(BEAT, headers=(("traceparent", trace),))
+    assert output.headers == ()
+
+
+def test_only_the_last_of_many_traces_travels_on() -> None:
+    world = World()
+    traces = [b"00-%032x-b7ad6b7169203331-01" % number for number in range(1, 1_000)]
+    (output,) = world.append(BEAT, headers=tuple(("traceparent", trace) for trace in traces))
+    assert output.headers == (("traceparent", traces[-1]),)
 
 
 def test_tick_tells_every_partition_of_the_fleet_log_how_far_this_one_is() -> None:
