@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.codec import InvalidRecord
+from models.dead_letters import MAX_ERROR_LENGTH, dead_letter
 from models.events import (
     AgentCordoned,
     AgentDeregistered,
@@ -43,7 +44,6 @@ from models.fleet_records import (
 from models.fold import Output, Record, Table
 
 FLEET_TOPIC = "coordinator.fleet"
-_MAX_ERROR_LENGTH = 1_024
 
 
 class FleetFold:
@@ -104,13 +104,8 @@ class FleetFold:
     def _dead_letter(self, step: Step, record: Record, error: InvalidRecord) -> None:
         """Keep a damaged record as it came. Only the coordinator writes this topic, so people should know."""
         origin = f"{self.topic}/{self.partition}/{record.offset}"
-        headers = (
-            *record.headers,
-            ("coord-origin", origin.encode()),
-            ("coord-error", f"{error.code}: {error.detail}"[:_MAX_ERROR_LENGTH].encode(errors="replace")),
-        )
-        step.put_out("dead_letter", Output("dead-letters", record.key, record.value, headers))
-        step.alert("default", "dead_letter", origin, error.code, {"detail": error.detail[:_MAX_ERROR_LENGTH]})
+        step.put_out("dead_letter", dead_letter(record, origin, error))
+        step.alert("default", "dead_letter", origin, error.code, {"detail": error.detail[:MAX_ERROR_LENGTH]})
 
 
 def _apply(step: Step, record: FleetRecord) -> Outcome:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from models.dead_letters import MAX_ERROR_LENGTH
 from models.fold import Table
-from models.ingress.outbox import MAX_ERROR_LENGTH, Outbox
+from models.ingress.outbox import Outbox
 from models.ingress.rows import AlertRow
 from models.outputs import Alert, Cause
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from models.codec import InvalidRecord, encode
+from models.dead_letters import ORIGIN_HEADER, dead_letter, headers_size
 from models.events import FleetEvent
 from models.fields import seconds
 from models.fleet_records import Source, encode_fact
@@ -14,10 +15,9 @@ from models.fold import Headers, Output, Record
 from models.ingress.intake import last_header
 from models.partition import partition_of
 
-ORIGIN_HEADER = "coord-origin"
-ERROR_HEADER = "coord-error"
-MAX_ERROR_LENGTH = 1_024
-"""Characters. What was wrong may quote names of the sender's choice, of any length."""
+MAX_REAPPENDED_BYTES = (2 << 20) - (64 << 10)
+"""Value and headers of a record that can be appended again: what the events topic takes, less some room.
+A sender who compresses can have it take more, once."""
 _FLEETS_REMEMBERED = 4_096
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -86,19 +86,24 @@ class Outbox:
             self.add(Output("fleet", None, value, (), partition))
 
     def reappend(self, record: Record, subject: bytes, partition: int) -> None:
-        """Send a misplaced record to where its subject lives."""
+        """Send a misplaced record to where its subject lives.
+
+        Raises:
+            InvalidRecord: if it is too large for that, as only senders of huge headers bring about.
+        """
+        size = len(record.value or b"") + headers_size(record.headers)
+        if size > MAX_REAPPENDED_BYTES:
+            raise InvalidRecord(
+                "limits",
+                f"the record is misplaced and has {size} bytes with its headers; to be appended again in its "
+                f"place it may have {MAX_REAPPENDED_BYTES}. Send less, or to the right partition",
+            )
         headers = [header for header in record.headers if header[0] != ORIGIN_HEADER]
         headers.append((ORIGIN_HEADER, self.origin.encode()))
         self.add(Output("events", subject, record.value, tuple(headers), partition))
 
     def dead_letter(self, record: Record, error: InvalidRecord) -> None:
-        """Keep an invalid record: everything as it came, and behind it where it stood and what is wrong."""
-        headers = (
-            *record.headers,
-            (ORIGIN_HEADER, self.origin.encode()),
-            (ERROR_HEADER, f"{error.code}: {error.detail}"[:MAX_ERROR_LENGTH].encode(errors="replace")),
-        )
-        self.add(Output("dead-letters", record.key, record.value, headers))
+        self.add(dead_letter(record, self.origin, error))
 
     def add(self, output: Output) -> None:
         self._outputs.append(output)

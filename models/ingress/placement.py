@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from models.dead_letters import ORIGIN_HEADER
 from models.fold import Headers, Table
 from models.ingress.intake import last_header
-from models.ingress.outbox import ORIGIN_HEADER
 from models.ingress.rows import OriginRow
 from models.partition import partition_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from streams.errors import BrokerUnreachable
 from streams.service import CoordinatorAgent, CoordinatorConfig
@@ -66,6 +66,35 @@ async def test_an_invalid_message_is_refused_with_every_fault_named(coordinator:
         await handler.process_message({"type": "hello"})
     with pytest.raises(ValueError, match="needs no message"):
         await handler.process_message({"type": "clock_ticked"})
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        (b"\x00" * (9 << 20), []),
+        (b'{"type":"task_cancelled","task_id":"t"}', [("x", b"\x00" * (9 << 20))]),
+    ],
+    ids=["value", "headers"],
+)
+async def test_a_record_that_was_small_only_while_compressed_stops_nothing(
+    coordinator: CoordinatorAgent,
+    kafka: str,
+    topic_prefix: str,
+    value: bytes,
+    headers: list[tuple[str, bytes]],
+) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, compression_type="gzip", max_request_size=len(value) + (10 << 20)
+    )
+    letters = AIOKafkaConsumer(
+        f"{topic_prefix}dead-letters", bootstrap_servers=kafka, auto_offset_reset="earliest"
+    )
+    async with producer, letters:
+        # Misplaced in all partitions but one, which merely rejects the cancellation.
+        for partition in range(2):
+            await producer.send_and_wait(f"{topic_prefix}events", value, partition=partition, headers=headers)
+        letter = await asyncio.wait_for(letters.getone(), 20)
+    assert int(dict(letter.headers)["coord-cut"]) >= 9 << 20
 
 
 async def test_a_task_flows_from_message_to_directive_to_result(

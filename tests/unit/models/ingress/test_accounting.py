@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from models.dead_letters import MAX_KEPT_BYTES, record_size
 from models.events import FleetEvent
 from models.fleet_records import Fact, ThroughTicked
+from models.fold import Headers, LogRecord
 from models.security import Security
 from tests.unit.models.ingress.world import START, TICK, World, alerts, fleet_records, header, kinds, of_topic
 
@@ -42,6 +44,38 @@ def test_invalid_record_is_kept_untouched_with_the_reason(value: bytes | None, c
     assert (header(letter, "coord-error") or b"").split(b":")[0] == code
     assert world.outcomes == {"dead_lettered": 1}
     assert fleet_records(outputs) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "headers"),
+    [
+        (None, b"\x00" * (9 << 20), ()),
+        (b"\x00" * (9 << 20), b"\x00" * (9 << 20), (("x", b"\x00" * (9 << 20)),)),
+        (b"k", None, (("x" * (9 << 20), None),)),
+        (b"k", b"{", (("", None),) * 500_000),
+    ],
+)
+def test_letter_fits_into_its_topic_however_large_the_record(
+    key: bytes | None, value: bytes | None, headers: Headers
+) -> None:
+    world = World()
+    (letter,) = of_topic(world.append(value, key=key, headers=headers), "dead-letters")
+    written = LogRecord(0, 0, letter.key, letter.value, letter.headers)
+    assert record_size(written) <= 4 << 20
+    cut = header(letter, "coord-cut") or b""
+    assert int(cut) == record_size(LogRecord(0, 0, key, value, headers)) > MAX_KEPT_BYTES
+    assert (header(letter, "coord-error") or b"").split(b":")[0] in (b"limits", b"bytes")
+    assert (letter.key is None) == (key is None)
+    assert (letter.value is None) == (value is None)
+    assert world.outcomes == {"dead_lettered": 1}
+
+
+def test_record_that_just_fits_is_kept_whole() -> None:
+    world = World()
+    value = b"\x00" * MAX_KEPT_BYTES
+    (letter,) = of_topic(world.append(value), "dead-letters")
+    assert letter.value == value
+    assert header(letter, "coord-cut") is None
 
 
 def test_error_of_a_dead_letter_stays_short_whatever_it_quotes() -> None:

@@ -30,6 +30,20 @@ def test_misplaced_record_is_appended_again_to_its_place_with_its_origin() -> No
     assert world.agents == []
 
 
+def test_misplaced_record_that_is_too_large_to_be_appended_again_is_a_dead_letter() -> None:
+    beat = {"type": "status_update", "agent_id": AGENT, "status": "active"}
+    bulky = (("x", b"\x00" * (2 << 20)),)
+    wrong = World(3, events=4)
+    outputs = wrong.append(beat, headers=bulky)
+    assert of_topic(outputs, "events") == []
+    (letter,) = of_topic(outputs, "dead-letters")
+    assert (header(letter, "coord-error") or b"").startswith(b"limits:")
+    assert wrong.outcomes == {"dead_lettered": 1}
+    right = World(1, events=4)
+    right.append(beat, headers=bulky)
+    assert right.outcomes == {"applied": 1}, "in its place it does no harm"
+
+
 def test_task_belongs_to_its_id_and_a_policy_to_its_fleet() -> None:
     world = World(0, events=4)
     task, fleet = id_in(2, 4, "task"), id_in(3, 4, "fleet")
