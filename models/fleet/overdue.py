@@ -27,12 +27,19 @@ def hear(step: Step, partition: int, through: int) -> None:
     row = state.source(partition)
     if through <= row.through:
         return
-    slowest = row.through == state.clock.fleet_time
+    clock = state.clock
+    slowest = row.through == clock.fleet_time
+    if (
+        through - row.through > OUTAGE
+        and through - max(map(_through, state.tables.sources.rows.values())) > OUTAGE
+    ):
+        # No partition was forwarded meanwhile: the coordinator was away. None of them lags behind the others.
+        clock.resumed = max(clock.resumed, through)
     row.through = through
     state.tables.sources.touch(str(partition))
     if slowest:  # only the slowest partition holds fleet time back
         _advance(state)
-    if through - max(state.clock.fleet_time, state.clock.started) > STALLED:
+    if through - max(clock.fleet_time, clock.resumed) > STALLED:
         _alert_stalled(step, through)
 
 
@@ -54,7 +61,7 @@ def _alert_stalled(step: Step, through: int) -> None:
     state = step.state
     for partition in range(state.events_partitions):
         row = state.tables.sources.get(str(partition))
-        reached = max(state.clock.started, -1 if row is None else row.through)
+        reached = max(state.clock.resumed, -1 if row is None else row.through)
         if through - reached > STALLED:
             details = {"behind": (through - reached) / 1000}
             for name in sorted(state.fleets):

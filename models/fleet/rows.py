@@ -51,8 +51,9 @@ class ClockRow(msgspec.Struct, array_like=True):
     """Directives, results and alerts put out, by type."""
     offset: int = -1
     """Of the last record read."""
-    started: int = -1
-    """Log time of the first record; -1 before it."""
+    resumed: int = -1
+    """Log time since which somebody forwards: of the first record, or of the first one after a pause in which no
+    partition was forwarded. -1 before any."""
 
 
 class SourceRow(msgspec.Struct, array_like=True):

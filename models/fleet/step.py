@@ -43,8 +43,8 @@ class Step:
         clock.log_time = self.now
         clock.offset = record.offset
         clock.records += 1
-        if clock.started < 0:
-            clock.started = self.now
+        if clock.resumed < 0:
+            clock.resumed = self.now
 
     def finish(self, outcome: Outcome) -> None:
         self.state.clock.outcomes[outcome] += 1

@@ -51,6 +51,19 @@ def test_people_are_told_of_a_partition_that_nobody_forwards() -> None:
     assert not log.tick(partitions=[0]), "not every second"
 
 
+def test_a_coordinator_that_was_away_does_not_complain_of_partitions_that_it_is_just_about_to_forward() -> (
+    None
+):
+    log = FleetLog(events_partitions=2)
+    log.agent()
+    log.tick()
+    assert not log.tick(3_600_000, partitions=[0])
+    assert not log.tick(partitions=[1])
+    for _ in range(30):
+        assert not log.tick(partitions=[0])
+    assert log.tick(partitions=[0]).alerts("partition_stalled"), "but it does if one of them is left out"
+
+
 def test_an_answer_that_is_forwarded_late_counts_since_time_waits_for_it() -> None:
     """The coordinator is a minute behind in the agent's partition; the other one is up to date."""
     log = FleetLog(events_partitions=2)
