@@ -70,26 +70,10 @@ def withdraw(step: Step, fleet: FleetState, directive_id: str) -> None:
     """End a live assignment and tell its agent to stop; the withdrawal holds the credit until it ends."""
     row = step.state.tables.directives.rows[directive_id]
     end(step, fleet, directive_id)
-    _control(
-        step,
-        fleet,
-        DirectiveRow(
-            fleet=fleet.name,
-            agent_id=row.agent_id,
-            type="withdraw_task",
-            offset=step.offset,
-            index=0,
-            issued_at=step.now,
-            ack_by=step.now + row.ack_timeout,
-            ack_timeout=row.ack_timeout,
-            outage=step.state.clock.outage,
-            task_id=row.task_id,
-            epoch=row.epoch,
-            attempt=row.attempt,
-            slots=row.slots,
-            resources=row.resources,
-        ),
-    )
+    withdrawal = _control_row(step, fleet, row.agent_id, "withdraw_task", row.ack_timeout, about=row)
+    withdrawal.slots = row.slots
+    withdrawal.resources = row.resources
+    _issue_control(step, fleet, withdrawal)
 
 
 def command(
@@ -99,23 +83,9 @@ def command(
     for directive_id, row in agent.in_order():
         if row.task_id is None:
             end(step, fleet, directive_id)
-    ack_timeout = fleet.policy.control_ack_timeout
-    _control(
-        step,
-        fleet,
-        DirectiveRow(
-            fleet=fleet.name,
-            agent_id=agent.id,
-            type=kind,
-            offset=step.offset,
-            index=0,
-            issued_at=step.now,
-            ack_by=step.now + ack_timeout,
-            ack_timeout=ack_timeout,
-            outage=step.state.clock.outage,
-            deadline=deadline,
-        ),
-    )
+    order = _control_row(step, fleet, agent.id, kind, fleet.policy.control_ack_timeout)
+    order.deadline = deadline
+    _issue_control(step, fleet, order)
 
 
 def repeat(step: Step, fleet: FleetState, directive_id: str) -> None:
@@ -126,26 +96,10 @@ def repeat(step: Step, fleet: FleetState, directive_id: str) -> None:
         details = {"directive_id": directive_id, "task_id": row.task_id, "attempts": row.round}
         step.alert(fleet.name, "control_unanswered", row.agent_id, row.type, details)
         return
-    _control(
-        step,
-        fleet,
-        DirectiveRow(
-            fleet=fleet.name,
-            agent_id=row.agent_id,
-            type=row.type,
-            offset=step.offset,
-            index=0,
-            issued_at=step.now,
-            ack_by=step.now + row.ack_timeout,
-            ack_timeout=row.ack_timeout,
-            outage=step.state.clock.outage,
-            task_id=row.task_id,
-            epoch=row.epoch,
-            attempt=row.attempt,
-            round=row.round + 1,
-            deadline=row.deadline,
-        ),
-    )
+    again = _control_row(step, fleet, row.agent_id, row.type, row.ack_timeout, about=row)
+    again.round = row.round + 1
+    again.deadline = row.deadline
+    _issue_control(step, fleet, again)
 
 
 def end(step: Step, fleet: FleetState, directive_id: str, answer: str | None = None) -> None:
@@ -164,7 +118,32 @@ def end(step: Step, fleet: FleetState, directive_id: str, answer: str | None = N
     step.state.timers.moment(forget_at, "directive", directive_id)
 
 
-def _control(step: Step, fleet: FleetState, row: DirectiveRow) -> None:
+def _control_row(
+    step: Step,
+    fleet: FleetState,
+    agent_id: str,
+    kind: DirectiveType,
+    ack_timeout: int,
+    about: DirectiveRow | None = None,
+) -> DirectiveRow:
+    """A control directive as of now, without credit; about the same assignment as ``about``, if given."""
+    return DirectiveRow(
+        fleet=fleet.name,
+        agent_id=agent_id,
+        type=kind,
+        offset=step.offset,
+        index=0,
+        issued_at=step.now,
+        ack_by=step.now + ack_timeout,
+        ack_timeout=ack_timeout,
+        outage=step.state.clock.outage,
+        task_id=about.task_id if about else None,
+        epoch=about.epoch if about else None,
+        attempt=about.attempt if about else None,
+    )
+
+
+def _issue_control(step: Step, fleet: FleetState, row: DirectiveRow) -> None:
     directive_id, row.index = step.next_directive(fleet)
     step.state.add_directive(fleet, directive_id, row)
     directive = Directive(
