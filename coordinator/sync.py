@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
@@ -92,16 +93,16 @@ class _LoopThread:
 _loop = _LoopThread()
 
 
-class _Running:
+class _Running(ABC):
     """Start and stop, the same for all: the loop is held for as long as the object runs."""
 
     _started = False
 
-    def _open(self) -> Coroutine[object, object, object]:
-        raise NotImplementedError
+    @abstractmethod
+    def _open(self) -> Coroutine[object, object, object]: ...
 
-    def _shut(self) -> Coroutine[object, object, None]:
-        raise NotImplementedError
+    @abstractmethod
+    def _shut(self) -> Coroutine[object, object, None]: ...
 
     def start(self) -> Self:
         if not self._started:
