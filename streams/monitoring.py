@@ -197,7 +197,7 @@ class _StateCollector(Collector):
 def _outcomes(task: PartitionTask) -> Mapping[str, int]:
     if isinstance(task.fold, FleetFold):
         return task.fold.state.clock.outcomes
-    return ingress_fold(task).status().outcomes
+    return ingress_fold(task).outcomes
 
 
 def _message_type(value: bytes | None) -> str:
