@@ -59,12 +59,16 @@ class MonitoringSystem:
         engine: Whose partitions, lags and checkpoints are shown.
         ingress: The table of the ingress folds, for the number of active agents.
         fleet: The table of the fleet folds.
+        interval: Seconds for which the number of active agents is good: counting looks at every agent.
     """
 
-    def __init__(self, engine: Engine, ingress: FoldTable, fleet: FoldTable) -> None:
+    def __init__(self, engine: Engine, ingress: FoldTable, fleet: FoldTable, interval: float) -> None:
         self.engine = engine
         self.ingress = ingress
         self.fleet = fleet
+        self.interval = interval
+        self._active = 0
+        self._counted_at = float("-inf")
         self.registry = CollectorRegistry()
         self.message_latency = Histogram(
             "coordinator_message_latency_seconds",
@@ -106,7 +110,7 @@ class MonitoringSystem:
 
     async def collect_metrics(self) -> dict[str, float]:
         """Refresh the gauges and return the figures that fit on one line."""
-        active = sum(ingress_fold(task).status().active_agents for task in self.ingress.tasks.values())
+        active = self._active_agents()
         self.active_agents.set(active)
         tables = (self.ingress, self.fleet)
         lags = [task.lag for table in tables for task in table.tasks.values()]
@@ -118,6 +122,15 @@ class MonitoringSystem:
                 sum(_outcomes(task).values()) for table in tables for task in table.tasks.values()
             ),
         }
+
+    def _active_agents(self) -> int:
+        now = time.monotonic()
+        if now >= self._counted_at + self.interval:
+            self._active = sum(
+                ingress_fold(task).status().active_agents for task in self.ingress.tasks.values()
+            )
+            self._counted_at = now
+        return self._active
 
     async def generate_report(self) -> dict[str, object]:
         """What the coordinator would say of itself now: figures of the process, and of each fleet."""

@@ -123,7 +123,9 @@ class CoordinatorAgent:
         self.app.coordinator = self
         install(self.app, self.engine)
         self._wire_folds()
-        self.monitoring = MonitoringSystem(self.engine, self.agents_table, self.fleet_table)
+        self.monitoring = MonitoringSystem(
+            self.engine, self.agents_table, self.fleet_table, settings.metric_collection_interval
+        )
         self.planner = CoordinationPlanner(
             self.engine,
             self.fleet_table,

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         "auto is console on a terminal and json elsewhere.",
     )
     metric_collection_interval: Seconds = Field(
-        1.0, description="Seconds between two readings of the gauges."
+        1.0, description="Seconds for which a count of the agents is good; scrapes between see the same."
     )
 
     # -- Topics, where the coordinator creates them
