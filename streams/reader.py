@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from models.fold import Headers, Record
 from streams.errors import BrokerUnreachable, StreamsError
 from streams.offsets import BEGINNING, Span
+from streams.tolerant_records import tolerate_any_header_name
 
 if TYPE_CHECKING:
     from models.fleet import FleetFold
@@ -75,6 +76,7 @@ class TopicReader:
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._consumer: Any = None
+        tolerate_any_header_name()
 
     async def __aenter__(self) -> TopicReader:
         self._consumer = AIOKafkaConsumer(

@@ -20,9 +20,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, IllegalStateError, KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 
 from streams.engine.batches import RecordBatch
+from streams.tolerant_records import TolerantRecords, tolerate_any_header_name
 
 log = logging.getLogger("coordinator.engine")
 
@@ -35,6 +35,7 @@ Reader: TypeAlias = Callable[[AIOKafkaConsumer, Collection[TopicPartition], floa
 
 def choose_reader() -> Reader:
     """The fast reader if its self-test passes, else the public one."""
+    tolerate_any_header_name()
     problem = self_test()
     if problem is None:
         return read_raw
@@ -184,7 +185,7 @@ def _read_back() -> str | None:
     state.consumed_to = lambda offset: setattr(state, "position", offset)
     assignment = SimpleNamespace(active=True, state_value=lambda _: state)
     batch = _build(expected)
-    pending = PartitionRecords(partition, MemoryRecords(batch), [], 1, None, None, True, READ_UNCOMMITTED)
+    pending = PartitionRecords(partition, TolerantRecords(batch), [], 1, None, None, True, READ_UNCOMMITTED)
     result = FetchResult(partition, assignment=assignment, partition_records=pending, backoff=0)
     drained = drain(result, partition, 1000)
     if drained is None:

@@ -15,6 +15,7 @@ from streams.errors import BrokerUnreachable
 from streams.service import CoordinatorAgent, CoordinatorConfig
 from streams.settings import load_settings
 from streams.state import AgentState
+from tests.support.strange_batch import strange_batch
 
 
 @pytest.fixture
@@ -95,6 +96,26 @@ async def test_a_record_that_was_small_only_while_compressed_stops_nothing(
             await producer.send_and_wait(f"{topic_prefix}events", value, partition=partition, headers=headers)
         letter = await asyncio.wait_for(letters.getone(), 20)
     assert int(dict(letter.headers)["coord-cut"]) >= 9 << 20
+
+
+async def test_a_header_name_that_is_no_utf8_stops_nothing(
+    coordinator: CoordinatorAgent, kafka: str, topic_prefix: str
+) -> None:
+    beat, broken = b'{"type":"status_update","agent_id":"a1","status":"active"}', b"{"
+    letters = AIOKafkaConsumer(
+        f"{topic_prefix}dead-letters", bootstrap_servers=kafka, auto_offset_reset="earliest"
+    )
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer, letters:
+        for partition in range(4):  # in its own partition, and misplaced
+            batch = strange_batch(b"\xff\xfe", [beat, broken, beat, beat], "gzip")
+            await (await producer.send_batch(batch, f"{topic_prefix}events", partition=partition))
+        for _ in range(4):
+            letter = await asyncio.wait_for(letters.getone(), 20)
+            names = [name for name, _ in letter.headers]
+            assert letter.value == broken
+            assert names[0] == "before"
+            assert names[1].startswith("\\xff\\xfe.")
+    await get_until(coordinator, "/v1/agents/a1", '"active"')
 
 
 async def test_a_task_flows_from_message_to_directive_to_result(

@@ -1,0 +1,163 @@
+"""Reading what aiokafka's record parser refuses although brokers take it: header names that are not UTF-8.
+
+Kafka's protocol calls a header's name a string, yet brokers check nothing of it, so anybody who may append can
+put such a record into a topic. Parsing it, aiokafka raises in the middle of a fetch, at every attempt: one
+record would stop its partition for good. :func:`tolerate_any_header_name` puts a reader in front of aiokafka's
+parser that parses a batch anew, in Python, when the parser gave up on it. The bytes of a name that are no UTF-8
+come out as ``\\xNN``: readable, and good to be appended again by any client.
+
+It takes the place of one global of aiokafka and so serves every consumer of the process, the public API included.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import aiokafka.codec
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecord
+from aiokafka.record.memory_records import MemoryRecords
+
+log = logging.getLogger("coordinator.kafka")
+
+_BATCH_LENGTH = struct.Struct(">qi")
+"""Base offset, and the length of what follows."""
+_BATCH_HEADER = struct.Struct(">qiibIhiqqqhii")
+"""Record batch, magic 2 (KIP-98): base offset, length, leader epoch, magic, checksum, attributes, last offset
+delta, first timestamp, max timestamp, producer id and epoch, base sequence, number of records."""
+
+_CODEC_MASK = 0x07
+_LOG_APPEND_TIME = 0x08
+_DECODERS = {
+    1: aiokafka.codec.gzip_decode,
+    2: aiokafka.codec.snappy_decode,
+    3: aiokafka.codec.lz4_decode,
+    4: aiokafka.codec.zstd_decode,
+}
+
+
+def tolerate_any_header_name() -> None:
+    """Let all of this process's aiokafka consumers read through :class:`TolerantRecords`; again does nothing."""
+    if getattr(fetcher, "MemoryRecords", None) is MemoryRecords:
+        fetcher.MemoryRecords = TolerantRecords
+    elif getattr(fetcher, "MemoryRecords", None) is not TolerantRecords:
+        log.warning(
+            "header names that are not UTF-8 stop a reader: aiokafka's fetcher reads in another way than known"
+        )
+
+
+class TolerantRecords:
+    """What a fetch brought of one partition: whole record batches, and perhaps the beginning of one more."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._native = MemoryRecords(data)
+        self._at = 0
+
+    def size_in_bytes(self) -> int:
+        return int(self._native.size_in_bytes())
+
+    def has_next(self) -> bool:
+        return bool(self._native.has_next())
+
+    def next_batch(self) -> TolerantBatch:
+        batch = self._native.next_batch()
+        start = self._at
+        _, length = _BATCH_LENGTH.unpack_from(self._data, start)
+        self._at = end = start + _BATCH_LENGTH.size + length
+        return TolerantBatch(batch, memoryview(self._data)[start:end])
+
+
+class TolerantBatch:
+    """A batch of aiokafka's, its records parsed in another way if they must be; all else is the batch's own."""
+
+    __slots__ = ("_data", "_native")
+
+    def __init__(self, native: Any, data: memoryview) -> None:
+        self._native = native
+        self._data = data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._native, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            # All at once: what was parsed before the parser gave up must not come twice.
+            return iter(list(self._native))
+        except (CorruptRecordException, ValueError) as error:  # UnicodeDecodeError is a ValueError
+            if self._native.magic < 2:
+                raise  # the formats before headers
+            try:
+                return iter(parse_batch(self._data))
+            except (IndexError, ValueError):
+                raise error from None  # it is damaged in another way: say what aiokafka says
+
+
+def parse_batch(data: bytes | memoryview) -> list[DefaultRecord]:
+    """The records of one batch of magic 2, its checksum unchecked; see aiokafka's ``default_records.py``.
+
+    Raises:
+        IndexError, ValueError: if the batch is damaged.
+    """
+    header = _BATCH_HEADER.unpack_from(data)
+    base_offset, attributes, count = header[0], header[5], header[12]
+    first_timestamp, max_timestamp = header[7], header[8]
+    body = bytes(data[_BATCH_HEADER.size :])
+    if codec := attributes & _CODEC_MASK:
+        body = bytes(_DECODERS[codec](body))
+    appended = int(bool(attributes & _LOG_APPEND_TIME))
+    records = []
+    reader = _Reader(body)
+    for _ in range(count):
+        length = reader.varint()
+        end = reader.at + length
+        reader.varint()  # attributes, unused
+        timestamp_delta = reader.varint()
+        offset = base_offset + reader.varint()
+        key, value = reader.nullable(), reader.nullable()
+        headers = [(_name(reader.nullable()), reader.nullable()) for _ in range(reader.varint())]
+        if reader.at != end:
+            raise ValueError(f"a record of {length} bytes ends {reader.at - end} bytes beside its end")
+        timestamp = max_timestamp if appended else first_timestamp + timestamp_delta
+        records.append(DefaultRecord(offset, timestamp, appended, key, value, headers))
+    return records
+
+
+def _name(data: bytes | None) -> str:
+    if data is None:
+        raise ValueError("a header without a name")
+    return data.decode(errors="backslashreplace")
+
+
+class _Reader:
+    """Reads the two shapes that records are made of; negative lengths are null."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.at = 0
+
+    def varint(self) -> int:
+        """A zigzag variable-length integer, as Protocol Buffers write ``sint64``."""
+        shift = number = 0
+        while True:
+            byte = self._data[self.at]
+            self.at += 1
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return (number >> 1) ^ -(number & 1)
+            shift += 7
+            if shift > 63:
+                raise ValueError("a number of more than 64 bits")
+
+    def nullable(self) -> bytes | None:
+        length = self.varint()
+        if length < 0:
+            return None
+        start, self.at = self.at, self.at + length
+        if self.at > len(self._data):
+            raise IndexError("a length beyond the end of the batch")
+        return self._data[start : self.at]
