@@ -13,34 +13,34 @@ from models.fleet.step import Step
 from models.policy import TICK_INTERVAL
 
 OUTAGE = 3 * TICK_INTERVAL
-"""Milliseconds. With a tick each interval, fleet time moves in small steps; a jump of more than this means that
-nobody could append meanwhile, agents included, and that their answers are late without fault."""
-
+"""Milliseconds. Whoever reads a partition forwards its time in small steps; a jump of more than this means that
+nothing was appended to it meanwhile, not even a tick."""
 
 STALLED = 30 * TICK_INTERVAL
-"""Milliseconds by which one partition may hold fleet time back before people are told."""
+"""Milliseconds for which one partition may keep silent, while others are forwarded, before people are told."""
 
 
 def hear(step: Step, partition: int, through: int) -> None:
     """One partition of the events topic has been forwarded up to ``through``."""
     state = step.state
+    clock = state.clock
     row = state.source(partition)
     if through <= row.through:
-        return
-    clock = state.clock
+        return  # nothing new, perhaps a repeat
+    if step.now - clock.heard > OUTAGE:
+        clock.resumed = (
+            step.now
+        )  # the coordinator was away, or has just begun: no partition lags behind others
+    clock.heard = row.heard = step.now
     slowest = row.through == clock.fleet_time
-    if (
-        through - row.through > OUTAGE
-        and through - max(map(_through, state.tables.sources.rows.values())) > OUTAGE
-    ):
-        # No partition was forwarded meanwhile: the coordinator was away. None of them lags behind the others.
-        clock.resumed = max(clock.resumed, through)
+    if through - row.through > OUTAGE:
+        row.gap_start, row.gap_end = row.through, through
     row.through = through
     state.tables.sources.touch(str(partition))
     if slowest:  # only the slowest partition holds fleet time back
         _advance(state)
-    if through - max(clock.fleet_time, clock.resumed) > STALLED:
-        _alert_stalled(step, through)
+    if through - clock.fleet_time > STALLED and step.now - clock.resumed > STALLED:
+        _alert_stalled(step)
 
 
 def _advance(state: State) -> None:
@@ -52,20 +52,41 @@ def _advance(state: State) -> None:
     if fleet_time <= clock.fleet_time:
         return
     if clock.fleet_time >= 0 and fleet_time - clock.fleet_time > OUTAGE:
-        clock.outage += fleet_time - clock.fleet_time
+        _forgive_outage(state)
     clock.fleet_time = fleet_time
 
 
-def _alert_stalled(step: Step, through: int) -> None:
+def _forgive_outage(state: State) -> None:
+    """Extend the times of live directives by the stretch, if any, in which nobody could append.
+
+    Agents whose answers are late because no broker took them are late without fault. A partition that jumped
+    shows no such stretch alone: perhaps nobody had anything to say there while the coordinator was away, and
+    others appended elsewhere. Only what was a gap in *every* partition counts, and for a directive that was issued
+    within or after it (by a coordinator behind its log), only the part that it saw.
+    """
+    clock = state.clock
+    sources = state.tables.sources.rows.values()
+    start = max(clock.fleet_time, max(row.gap_start for row in sources))
+    end = min(row.gap_end for row in sources)
+    if end - start <= OUTAGE:
+        return
+    clock.outage += end - start
+    for directive_id, directive in state.tables.directives.rows.items():
+        if directive.issued_at > start:
+            directive.outage += min(directive.issued_at, end) - start
+            state.postpone_directive(directive_id, directive)
+
+
+def _alert_stalled(step: Step) -> None:
     """A partition that nobody forwards stops the clock of all: no timeout fires until it has an owner again."""
     state = step.state
     for partition in range(state.events_partitions):
         row = state.tables.sources.get(str(partition))
-        reached = max(state.clock.resumed, -1 if row is None else row.through)
-        if through - reached > STALLED:
-            details = {"behind": (through - reached) / 1000}
+        silent = step.now - max(state.clock.resumed, -1 if row is None else row.heard)
+        if silent > STALLED:
             for name in sorted(state.fleets):
                 subject = f"events/{partition}"
+                details = {"silent": silent / 1000}
                 step.alert_seldom(state.fleets[name], "partition_stalled", subject, "not_forwarded", details)
 
 

@@ -39,7 +39,7 @@ class ClockRow(msgspec.Struct, array_like=True):
     fleet_time: int = -1
     """Log time up to which every events partition has been forwarded; -1 until each has reported."""
     outage: int = 0
-    """The sum of all jumps of fleet time through which nobody could append."""
+    """The sum of all stretches of fleet time in which nobody could append."""
     records: int = 0
     """Records read; the outcomes sum to it."""
     outcomes: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
@@ -52,8 +52,10 @@ class ClockRow(msgspec.Struct, array_like=True):
     offset: int = -1
     """Of the last record read."""
     resumed: int = -1
-    """Log time since which somebody forwards: of the first record, or of the first one after a pause in which no
+    """Issue time since which somebody forwards: of the first record, or of the first one after a pause in which no
     partition was forwarded. -1 before any."""
+    heard: int = -1
+    """Issue time at which a partition was last heard of; -1 before any."""
 
 
 class SourceRow(msgspec.Struct, array_like=True):
@@ -63,6 +65,12 @@ class SourceRow(msgspec.Struct, array_like=True):
     offset: int = -1
     index: int = -1
     """With ``offset``: the highest source position seen. A record at or below it is a repeat."""
+    gap_start: int = -1
+    gap_end: int = -1
+    """The last stretch of log time in which nothing was appended to that partition, ticks included, for longer
+    than ``overdue.OUTAGE``; its end is the first record's time after it."""
+    heard: int = -1
+    """Issue time of the last record that told something new of it."""
 
 
 class FleetRow(msgspec.Struct, array_like=True):
@@ -196,7 +204,8 @@ class DirectiveRow(msgspec.Struct, array_like=True):
     ack_by: int
     ack_timeout: int
     outage: int
-    """The clock's ``outage`` when it was issued: later ones extend its times."""
+    """The clock's ``outage`` when it was issued, and what came to that later of stretches before it was issued:
+    what the clock has more extends its times."""
     task_id: str | None = None
     epoch: int | None = None
     attempt: int | None = None

@@ -184,6 +184,11 @@ class State:
         self.tables.directives.touch(directive_id)
         self.timers.directive(directive_due(row), directive_id)
 
+    def postpone_directive(self, directive_id: str, row: DirectiveRow) -> None:
+        """Its ``outage`` was changed."""
+        self.tables.directives.touch(directive_id)
+        self.timers.directive(directive_due(row), directive_id)
+
     def remove_directive(self, fleet: FleetState, directive_id: str, row: DirectiveRow) -> None:
         self.tables.directives.delete(directive_id)
         agent = fleet.agents[row.agent_id]

@@ -16,8 +16,8 @@ _ROOM = 1_024
 class Timers:
     """Two heaps with total orders, so that equal times never leave the order to chance.
 
-    Directives live in time *without outages*: fleet time minus all jumps through which nobody could append.
-    A jump moves both alike, so that the times of every live directive are extended at no cost.
+    Directives live in time *without outages*: fleet time minus all stretches in which nobody could append. Such
+    a stretch moves both alike: the times of every directive that was live through it are extended at no cost.
     """
 
     __slots__ = ("_directives", "_moments")

@@ -126,6 +126,8 @@ class IngressFold:
     def _fold(self, record: Record) -> Outcome:
         clock = self._clock
         if record.timestamp > clock.log_time:
+            if clock.log_time >= clock.through_due:
+                self._forward_time()
             clock.log_time = min(record.timestamp, _LAST_LOG_TIME)
         self._outbox.begin(record.offset, clock.log_time)
         try:
@@ -210,9 +212,18 @@ class IngressFold:
         self._watch.tick()
         self._windows.tick(clock.log_time)
         self._alerts.tick(clock.log_time)
-        # Last, for it says that all before it has been forwarded.
-        self._outbox.through()
+        self._forward_time()  # last, for it says that all before it has been forwarded
         return "tick"
+
+    def _forward_time(self) -> None:
+        """Tell the fleet log how far this partition has come.
+
+        Ticks do so while the partition is caught up. Behind them, in a backlog, time has to be told as well: the
+        fleet fold takes a time that nobody forwards for one in which nobody could append.
+        """
+        clock = self._clock
+        clock.through_due = clock.log_time + TICK_INTERVAL + _TICK_LEEWAY
+        self._outbox.through(clock.log_time)
 
     def _dead_letter(self, record: Record, error: InvalidRecord) -> Outcome:
         self._outbox.dead_letter(record, error)

@@ -77,11 +77,9 @@ class Outbox:
         }
         self._to_fleet(fleet, encode(value))
 
-    def through(self) -> None:
-        """Tell every partition of the fleet log that all up to the current log time has been forwarded."""
-        value = encode(
-            {"type": "clock_ticked", "partition": self.partition, "through": seconds(self.log_time)}
-        )
+    def through(self, log_time: int) -> None:
+        """Tell every partition of the fleet log that all up to this log time has been forwarded."""
+        value = encode({"type": "clock_ticked", "partition": self.partition, "through": seconds(log_time)})
         for partition in range(self._fleet_partitions):
             self.add(Output("fleet", None, value, (), partition))
 

@@ -103,6 +103,9 @@ class ClockRow(msgspec.Struct, array_like=True):
     """Rejected records by reason."""
     contradictions: int = 0
     """CloudEvents headers that said something else than the body."""
+    through_due: int = 1
+    """Log time at which the fleet log hears how far this partition has been forwarded, if no tick says so before;
+    beyond 0, the time before any record, of which there is nothing to tell."""
 
 
 class OriginRow(msgspec.Struct, array_like=True):

@@ -58,11 +58,13 @@ def test_restarts_at_many_points_of_a_run_change_nothing(seed: int) -> None:
 
 def test_the_mischief_reaches_what_it_is_meant_to_reach() -> None:
     reached: set[str] = set()
+    outages = 0
     for seed in range(3):
         clock = finished_world(seed).fold.state.clock
         reached.update(clock.operations, clock.rejections, clock.refusals)
-        assert clock.outage > 0
+        outages += clock.outage
         assert clock.outcomes["duplicate"] > 0
+    assert outages > 0
     assert reached >= {
         "assign_task",
         "withdraw_task",

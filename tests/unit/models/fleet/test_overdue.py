@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.models.fleet.log import FleetLog
+from tests.unit.models.fleet.log import FleetLog, restored_from, rows_of
 
 
 @pytest.fixture
@@ -150,6 +150,61 @@ def test_an_outage_before_a_directive_does_not_extend_it(log: FleetLog) -> None:
     log.tick(60_000)
     log.assigned(ack_timeout=5)
     assert log.wait(5_000).directive["type"] == "withdraw_task"
+
+
+def test_only_the_part_of_an_outage_that_a_directive_saw_extends_it() -> None:
+    """The broker was away for a minute; one partition is forwarded at once then, the other two seconds later."""
+    log = FleetLog(events_partitions=2)
+    log.agent()
+    log.task(ack_timeout=5)
+    log.tick(1_000)
+    log.tick(60_000, partitions=[0])
+    log.place()
+    log.tick(2_000)
+    assert log.fold.state.clock.outage == 60_000
+    assert log.tick(2_000).directives() == []
+    assert log.tick(2_000).directive["type"] == "withdraw_task"
+
+
+def test_a_directive_issued_by_a_coordinator_behind_its_log_has_its_full_time_after_an_outage() -> None:
+    """It answers a record from before the outage when that is over, and fleet time has yet to pass through it."""
+    log = FleetLog(events_partitions=2)
+    log.agent()
+    log.task(ack_timeout=5)
+    log.tick(1_000)
+    log.now += 60_000
+    log.place()
+    log.tick(100)
+    assert not log.wait(4_000).directives()
+    assert log.wait(2_000).directive["type"] == "withdraw_task"
+
+
+def test_a_pause_of_the_coordinator_through_which_agents_appended_is_no_outage() -> None:
+    """Only one partition has anything to tell of the ten minutes: in the others nobody spoke, though all could."""
+    log = FleetLog(events_partitions=3)
+    log.agent()
+    log.task(ack_timeout=5)
+    log.place()
+    log.tick(1_000)
+    away, log.now = log.now, log.now + 600_000
+    for second in range(1, 601):
+        assert not log.append(
+            {"type": "clock_ticked", "partition": 1, "through": (away + second * 1_000) / 1000}
+        )
+    assert log.tick(0).directive["type"] == "withdraw_task"
+    assert log.fold.state.clock.outage == 0
+
+
+def test_an_outage_outlives_a_restart() -> None:
+    log = FleetLog(events_partitions=2)
+    log.agent()
+    log.task(ack_timeout=5)
+    log.tick(1_000)
+    log.tick(60_000, partitions=[0])
+    log.place()
+    log.tick(100)
+    log.fold = restored_from(rows_of(log.fold), 2)
+    assert log.wait(6_000).directive["type"] == "withdraw_task"
 
 
 def test_planner_window_and_liveness_records_do_not_move_fleet_time(log: FleetLog) -> None:

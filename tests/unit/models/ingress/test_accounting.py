@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from models.dead_letters import MAX_KEPT_BYTES, record_size
@@ -187,6 +189,16 @@ def test_tick_tells_every_partition_of_the_fleet_log_how_far_this_one_is() -> No
     for tick in fleet_records(outputs):
         assert isinstance(tick, ThroughTicked)
         assert (tick.partition, tick.through) == (0, world.now)
+
+
+def test_time_is_forwarded_in_small_steps_from_a_backlog_without_ticks() -> None:
+    world = World()
+    world.append(TICK)
+    outputs = [output for _ in range(100) for output in world.beat(after=100)]
+    times = [record.through for record in fleet_records(outputs) if isinstance(record, ThroughTicked)]
+    assert len(times) == 7
+    assert all(1_250 <= later - earlier <= 1_400 for earlier, later in itertools.pairwise([START, *times]))
+    assert times[-1] < world.now, "what stands at the same millisecond may follow"
 
 
 def test_through_is_forwarded_every_interval_even_when_nothing_happens() -> None:
