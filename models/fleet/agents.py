@@ -99,10 +99,9 @@ def update_status(step: Step, fleet: FleetState, agent: Agent, event: StatusUpda
 
 
 def update_resources(step: Step, fleet: FleetState, agent: Agent, event: ResourceReport) -> Outcome:
-    """Capacities count. What is used is for people: it holds the ledger's own directives twice, and too late."""
+    """Capacities count. What is in use is in the windows: it holds the ledger's own directives, and too late."""
     resources = {name: resource.capacity for name, resource in event.resources.items()}
     agent.row.resources = {**agent.row.resources, **micro(resources)}
-    agent.row.used = micro({name: resource.used for name, resource in event.resources.items()})
     changed(step, fleet, agent)
     return "applied"
 

@@ -120,8 +120,6 @@ class AgentRow(msgspec.Struct, array_like=True):
     registered_at: int = 0
     changed_at: int = 0
     """Issue time of the last record that changed this row."""
-    used: dict[str, int] = msgspec.field(default_factory=dict)
-    """What it reported as used, in millionths. Shown to people, not planned on."""
 
 
 class TaskRow(msgspec.Struct, array_like=True):

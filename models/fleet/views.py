@@ -139,7 +139,6 @@ def _agent(agent: Agent) -> dict[str, object]:
             name: {
                 "capacity": capacity / MICRO,
                 "held": agent.held_resources.get(name, 0) / MICRO,
-                "reported_used": row.used.get(name, 0) / MICRO,
             }
             for name, capacity in row.resources.items()
         },

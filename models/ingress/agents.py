@@ -19,7 +19,7 @@ from models.ingress.fleets import Fleets
 from models.ingress.liveness import Watch, beat, silence_of
 from models.ingress.outbox import Outbox
 from models.ingress.rows import AgentRow, Outcome, Tables
-from models.ingress.windows import LOAD, MAX_METRICS, Windows
+from models.ingress.windows import LOAD, MAX_METRICS, USED, Windows
 
 MAX_JUMP = 1 << 32
 """A counter this far beyond the last one is damage or malice: believed, it would shut the agent out for good."""
@@ -82,11 +82,7 @@ class Agents:
         if isinstance(event, MetricReport):
             return self._metrics(event, key, row, original, headers, known)
         if isinstance(event, ResourceReport):
-            resources = {name: (state.capacity, state.used) for name, state in event.resources.items()}
-            if resources != row.resources:
-                row.resources = resources
-                self._outbox.fact(event, row.fleet, original, headers)
-            return "applied"
+            return self._resources(event, key, row, original, headers)
         if isinstance(event, AgentRegistered):
             self._register(event, key, row)
         elif isinstance(event, AgentDeregistered):
@@ -130,6 +126,18 @@ class Agents:
         if observed == "full":
             raise Rejected("too_many_metrics", f"an agent may name {MAX_METRICS} metrics in one window")
         return "late" if observed == "late" and known else "applied"
+
+    def _resources(
+        self, event: ResourceReport, key: str, row: AgentRow, original: bytes, headers: Headers
+    ) -> Outcome:
+        """Capacities decide what an agent can hold; what is in use moves all the time, and goes into windows."""
+        capacities = {name: resource.capacity for name, resource in event.resources.items()}
+        if capacities != row.resources:
+            row.resources = capacities
+            self._outbox.fact(event, row.fleet, original, headers)
+        used = {name + USED: resource.used for name, resource in event.resources.items()}
+        self._windows.observe(key, row, event.time, self._outbox.log_time, used)
+        return "applied"
 
     def _operate(self, event: AgentEvent, row: AgentRow | None, original: bytes, headers: Headers) -> Outcome:
         """An operator's word about an agent: no beat of it, and its numbers are not the agent's."""

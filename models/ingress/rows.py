@@ -54,8 +54,8 @@ class AgentRow(msgspec.Struct, array_like=True):
     capabilities: list[str] | None = None
     """As last forwarded, or ``None``: then the next ones count as a change."""
     slots: int | None = None
-    resources: dict[str, tuple[float, float]] | None = None
-    """Name to (capacity, used), as last forwarded."""
+    resources: dict[str, float] | None = None
+    """Capacities, as last forwarded."""
 
     incarnation: int = 0
     seq: int = -1

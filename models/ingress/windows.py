@@ -19,6 +19,8 @@ from models.ingress.rows import AgentRow, Aggregate
 
 LOAD = "current_load"
 """Metric under which an agent's own view of its load is aggregated."""
+USED = ".used"
+"""Behind the name of a resource: the metric under which what an agent uses of it is aggregated."""
 MAX_METRICS = 1_024
 """Metrics of one agent in one window; with more it is refused, or it could grow without bound."""
 _AGENTS_PER_RECORD = 500

@@ -79,14 +79,18 @@ def test_changed_capabilities_and_slots_are_forwarded_once() -> None:
     assert kinds(world.beat()) == [], "what is not named has not changed"
 
 
-def test_resource_report_is_forwarded_when_it_says_something_new() -> None:
+def test_resource_report_is_forwarded_when_a_capacity_changes_and_what_is_used_goes_into_windows() -> None:
     world = World()
     world.beat()
     report = {"type": "resource_report", "agent_id": "a1", "resources": {"gpu": {"capacity": 2, "used": 1}}}
     assert kinds(world.append(report)) == ["resource_report"]
     assert kinds(world.append(report)) == []
     report["resources"] = {"gpu": {"capacity": 2, "used": 2}}
+    assert kinds(world.append(report)) == [], "it moves all the time"
+    report["resources"] = {"gpu": {"capacity": 4}}
     assert kinds(world.append(report)) == ["resource_report"]
+    (window,) = world.agent().windows.values()
+    assert (window["gpu.used"].count, window["gpu.used"].max, window["gpu.used"].last) == (4, 2, 0)
 
 
 def test_metrics_of_a_known_agent_are_not_forwarded() -> None:

@@ -146,7 +146,7 @@ def test_facts_are_applied_however_late_they_are() -> None:
         assert len(fleet_records(outputs)) == 1
     assert world.outcomes == {"applied": 2 + len(facts)}
     (window,) = closed(world.ticks(20))
-    assert window.late == 1, "the load of the status update missed its window"
+    assert window.late == 2, "load and use of resources missed their window"
 
 
 def test_late_metric_of_an_unknown_agent_still_registers_it() -> None:
