@@ -28,6 +28,7 @@ from streams.engine.errors import (
     EngineError,
     EngineMisused,
     Fenced,
+    NotDelivered,
     OutputsNotDelivered,
     TopicUnfit,
 )
@@ -46,6 +47,8 @@ log = logging.getLogger("coordinator.engine")
 
 _REFETCH_EVERY = 2.0
 """Seconds between two attempts to close the same gap."""
+
+_LOOK_AT_DELIVERIES_EVERY = 1.0
 
 
 class Engine:
@@ -179,6 +182,7 @@ class Engine:
                     "creation: correct the setting",
                 )
         self._lifeline.spawn(self._checkpoint_loop(), "checkpoints")
+        self._lifeline.spawn(self._watch_deliveries(), "deliveries")
 
     async def restore_partitions(self) -> bool:
         """Open all partitions assigned to this worker; false if a newer rebalance took over meanwhile."""
@@ -372,6 +376,24 @@ class Engine:
                 await asyncio.wait_for(self._checkpoint_due.wait(), self.settings.checkpoint_interval)
             self._checkpoint_due.clear()
             await self.checkpoint()
+
+    async def _watch_deliveries(self) -> None:
+        """Tell of a broker that takes batches and acknowledges none; give up on it after a while."""
+        patience = self.settings.delivery_timeout
+        told = False
+        while self.failure is None:
+            await asyncio.sleep(_LOOK_AT_DELIVERIES_EVERY)
+            topic, seconds = self.producer.oldest_unacked() or ("", 0.0)
+            if seconds > patience:
+                raise NotDelivered(topic, TimeoutError(f"no answer for {seconds:.0f} s"))
+            if told != (seconds > patience / 4):
+                told = not told
+                if told:
+                    log.warning(
+                        "broker acknowledges nothing", extra={"topic": topic, "seconds": round(seconds)}
+                    )
+                else:
+                    log.info("broker acknowledges again")
 
     def drop_fenced(self, table: FoldTable, task: PartitionTask, error: Fenced) -> None:
         """The group has another owner; its rebalance must reach us soon, or something is badly wrong."""

@@ -7,6 +7,7 @@ Stock Faust logs delivery errors and goes on; here every error reaches whoever m
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -47,6 +48,8 @@ class EngineProducer:
         self._in_flight = 0
         self._room = asyncio.Event()
         self._room.set()
+        self._unacked: dict[asyncio.Future[Any], tuple[str, float]] = {}
+        """Topic and moment (on the monotonic clock) of each batch under way, oldest first."""
 
     async def start(self) -> None:
         """Connect; does nothing when connected."""
@@ -101,6 +104,8 @@ class EngineProducer:
         async def ship() -> None:
             batch.close()
             future = await self._client.send_batch(batch, topic, partition=partition)
+            self._unacked[future] = (topic, time.monotonic())
+            future.add_done_callback(self._unacked.pop)
             futures.append((future, batch.record_count()))
 
         for key, value, given in messages:
@@ -163,6 +168,12 @@ class EngineProducer:
             raise NotDelivered(name, error) from error
         finally:
             self._took(-len(outputs))
+
+    def oldest_unacked(self) -> tuple[str, float] | None:
+        """Topic of the batch that has waited longest for its ack, and for how many seconds, if there is one."""
+        for topic, since in self._unacked.values():
+            return topic, time.monotonic() - since
+        return None
 
     async def wait_for_room(self) -> None:
         """Return when so few outputs are under way that more records may be folded."""

@@ -7,6 +7,7 @@ raise half way through a batch, ``padding`` makes the output that much longer.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ import orjson
 from models.fold import Output, Record, Table
 from streams.engine import Engine, EngineSettings, PartitionTask, install, tune_garbage_collector
 from streams.engine.aiokafka_internals import read_public
+from streams.engine.watchdog import RUNNING
 
 
 class Count(msgspec.Struct, array_like=True):
@@ -90,6 +92,7 @@ def build() -> faust.App:
             checkpoint_interval=float(environment.get("CHECKPOINT_INTERVAL", "0.3")),
             session_timeout=float(environment.get("SESSION_TIMEOUT", "6")),
             request_timeout=float(environment.get("REQUEST_TIMEOUT", "15")),
+            delivery_timeout=float(environment.get("DELIVERY_TIMEOUT", "45")),
         )
     )
     if environment.get("READER") == "public":
@@ -140,6 +143,16 @@ def build() -> faust.App:
         path = Path(environment["STATUS"])
         path.with_suffix(".new").write_text(json.dumps(status))
         path.with_suffix(".new").replace(path)
+
+    @app.task
+    async def append_again_and_again() -> None:
+        """One append at a time, as a ticker does, from the start to the end."""
+        told["appends"] = 0
+        while "APPEND_EVERY" in environment:
+            await asyncio.sleep(float(environment["APPEND_EVERY"]))
+            if engine.watchdog.phase == RUNNING:
+                await engine.append("events", b"shell", b'{"k": "shell", "n": 1}', partition=0)
+                told["appends"] += 1
 
     tune_garbage_collector()
     return app

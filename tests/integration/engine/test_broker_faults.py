@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -37,12 +39,29 @@ async def test_a_restart_of_the_broker_is_ridden_out(own_lab: tuple[Lab, LocalKa
 async def test_a_broker_that_stays_away_stops_the_worker(own_lab: tuple[Lab, LocalKafka]) -> None:
     lab, broker = own_lab
     await lab.create_topics()
-    worker = Worker(lab, "a", REQUEST_TIMEOUT="6")
+    worker = Worker(lab, "a", REQUEST_TIMEOUT="6", DELIVERY_TIMEOUT="8", APPEND_EVERY="0.05")
     await worker.running()
     await lab.produce(numbered(1000))
     await asyncio.to_thread(broker.kill)
     assert await worker.exit_status() != 0
     assert "engine failed" in worker.log
+
+
+async def test_a_broker_that_freezes_stops_the_worker(own_lab: tuple[Lab, LocalKafka]) -> None:
+    """It answers nothing, but its connections stay open: what has been sent would be sent again for ever."""
+    lab, broker = own_lab
+    await lab.create_topics()
+    worker = Worker(
+        lab, "a", REQUEST_TIMEOUT="60", SESSION_TIMEOUT="60", DELIVERY_TIMEOUT="4", APPEND_EVERY="0.05"
+    )
+    await worker.until(lambda status: status.get("appends", 0) > 3)
+    os.kill(broker.pid, signal.SIGSTOP)
+    try:
+        assert await worker.exit_status() != 0
+        assert "broker acknowledges nothing" in worker.log
+        assert "was not acknowledged: TimeoutError('no answer for" in worker.log
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)
 
 
 async def test_no_broker_at_the_address_stops_the_start(tmp_path: Path) -> None:
