@@ -135,7 +135,7 @@ class CoordinatorAgent:
             batch_size=settings.batch_size,
             planned=self.monitoring.count_plan,
         )
-        self.ticker = Ticker(self.engine, self.agents_table)
+        self.ticker = Ticker(self.engine, self.agents_table, settings.events_partitions)
         self.message_handler = MessageHandler(self.engine, settings.events_partitions, self.planner)
         self.state_manager = StateManager(self.agents_table, self.fleet_table, self.message_handler)
         self.health = HealthCheck(self.engine, self.agents_table, self.fleet_table, settings.registry_url)

@@ -341,6 +341,18 @@ class Engine:
             for task in table.tasks.values()
         }
 
+    async def group_progress(
+        self, table: FoldTable, partitions: Sequence[int]
+    ) -> dict[int, tuple[int, int]] | None:
+        """How far these source partitions are read, whoever owns them: committed offset, and the end now.
+
+        ``None`` if that cannot be told, as in a rebalance.
+        """
+        progress: dict[int, tuple[int, int]] | None = await self.app.consumer.group_progress(
+            table.source_name, partitions
+        )
+        return progress
+
     async def append(
         self,
         topic: str,

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -34,7 +34,10 @@ QUEUED_BATCHES = 16
 """Batches that may wait in front of an agent; the fetch loop blocks when they are full."""
 
 _COMMIT_TIMEOUT = 2.0
+"""Of all that asks the group's coordinator and matters little if it fails."""
 _SEEK_TIMEOUT = 10.0
+
+Progress: TypeAlias = dict[TopicPartition, tuple[int, int]]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -81,6 +84,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             await consumer.commit(own)
         except (KafkaError, IllegalStateError) as error:
             log.info("group offset not committed", extra={"reason": repr(error)})
+
+    async def group_progress(self, partitions: Sequence[TopicPartition]) -> Progress:
+        """What the group committed of each partition, and where the partition ends; others' partitions, too."""
+        progress: Progress = await self.call_thread(self._group_progress, partitions)
+        return progress
+
+    async def _group_progress(self, partitions: Sequence[TopicPartition]) -> Progress:
+        consumer = self._ensure_consumer()
+        committed = {partition: await consumer.committed(partition) or 0 for partition in partitions}
+        ends = await consumer.end_offsets(partitions)
+        return {partition: (committed[partition], ends[partition]) for partition in partitions}
 
     async def pause_fetching(self, partitions: set[TopicPartition]) -> None:
         """Tell aiokafka itself not to fetch these; Faust's own pause only ignores what was fetched."""
@@ -142,6 +156,18 @@ class Consumer(driver.Consumer):
     async def seek_to(self, positions: Mapping[TP, int]) -> None:
         if positions:
             await asyncio.wait_for(self.seek_wait(positions), _SEEK_TIMEOUT)
+
+    async def group_progress(
+        self, topic: str, partitions: Sequence[int]
+    ) -> dict[int, tuple[int, int]] | None:
+        """Committed offset and end of partitions of any owner; ``None`` if that cannot be told now."""
+        wanted = [TopicPartition(topic, partition) for partition in partitions]
+        try:
+            progress = await asyncio.wait_for(self._thread.group_progress(wanted), _COMMIT_TIMEOUT)
+        except (TimeoutError, RuntimeError, KafkaError, IllegalStateError) as error:
+            log.info("progress of others unknown", extra={"reason": repr(error)})
+            return None
+        return {at.partition: offsets for at, offsets in progress.items()}
 
     async def commit_advisory(self, offsets: Mapping[tuple[str, int], int]) -> None:
         try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 import orjson
 import pytest
 
+from models.partition import partition_of
 from streams.reader import TopicReader
 from tests.crash.load import Load
 from tests.crash.wire import Wire
@@ -84,3 +86,43 @@ async def test_silent_agents_are_suspected_then_lost_by_ticks_alone_and_their_ta
         assert await asyncio.to_thread(worker.stop) == 0
     suspected = await fleet_records(kafka, topic_prefix, "agent_suspected")
     assert suspected[0]["agent_id"] == "a1"
+
+
+async def test_beats_that_wait_in_a_partition_without_owner_are_waited_for(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """A client that places records in its own way beats into a partition whose worker dies."""
+    session = {"COORDINATOR_SESSION_TIMEOUT": "15"}
+    stays = WorkerProcess(kafka, topic_prefix, tmp_path / "stays", **session)
+    dies = WorkerProcess(kafka, topic_prefix, tmp_path / "dies", **session)
+    with stays, dies:
+        await asyncio.to_thread(stays.wait_ready)
+        await asyncio.to_thread(dies.wait_ready)
+        async with Wire(kafka, topic_prefix) as wire:
+            owned = positions(dies)
+            home_of = {partition_of(f"a{number}".encode(), 4): f"a{number}" for number in range(40)}
+            beating = [(home_of[home], owned[0]) for home in positions(stays)]
+            assert beating, "each worker owns a part"
+            until, killed = asyncio.get_running_loop().time() + 30, False
+            while (now := asyncio.get_running_loop().time()) < until:
+                if now > until - 22 and not killed:
+                    await asyncio.to_thread(dies.kill)
+                    killed = True
+                for agent_id, partition in beating:
+                    beat: dict[str, object] = {
+                        "type": "status_update",
+                        "agent_id": agent_id,
+                        "status": "idle",
+                    }
+                    await wire.say(beat, partition=partition)
+                await asyncio.sleep(1)
+        assert await asyncio.to_thread(stays.stop) == 0
+    assert await fleet_records(kafka, topic_prefix, "agent_suspected") == []
+    assert await fleet_records(kafka, topic_prefix, "agent_lost") == []
+
+
+def positions(worker: WorkerProcess) -> list[int]:
+    """The events partitions that the worker owns."""
+    metrics = worker.get("/metrics").decode()
+    found = re.findall(r'coordinator_position\{partition="(\d+)",topic="[^"]*events"', metrics)
+    return sorted(map(int, found))
