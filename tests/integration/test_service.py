@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -12,21 +11,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from streams.errors import BrokerUnreachable
-from streams.service import CoordinatorAgent, CoordinatorConfig
+from streams.service import CoordinatorAgent
 from streams.settings import load_settings
 from streams.state import AgentState
 from tests.support.strange_batch import strange_batch
-
-
-@pytest.fixture
-async def coordinator(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[CoordinatorAgent]:
-    config = CoordinatorConfig(
-        name=topic_prefix.rstrip("."), broker_url=f"kafka://{kafka}", monitoring_port=0, data_dir=tmp_path
-    )
-    agent = CoordinatorAgent(config)
-    await agent.start()
-    yield agent
-    await agent.stop()
 
 
 async def get(coordinator: CoordinatorAgent, path: str) -> tuple[int, str]:
