@@ -20,11 +20,17 @@ def demo_hints(task_id: str, worker_pid: int | None, flags: str = "") -> list[Hi
 
 
 def own_agents_hints(bootstrap: str, prefix: str, flags: str = "") -> list[Hint]:
-    """While nothing else runs: an agent, a task and its answer with a Kafka client and JSON alone."""
+    """While nothing else runs: an agent, a task and its answer with a Kafka client and JSON alone.
+
+    The numbers give a person time to type; agents that are programs need neither.
+    """
     return [
         (f"kcat -P -b {bootstrap} -t {prefix}events", "then paste these lines, one after the other"),
-        ('{"type":"status_update","agent_id":"a1","status":"active"}', "an agent appears"),
-        ('{"type":"task_submitted","task_id":"t1"}', f"it gets a task: coordinator tail directives{flags}"),
+        ('{"type":"agent_registered","agent_id":"a1","heartbeat_interval":60}', "an agent appears"),
+        (
+            '{"type":"task_submitted","task_id":"t1","ack_timeout":600}',
+            f"it gets a task: coordinator tail directives{flags}",
+        ),
         (
             '{"type":"directive_response","agent_id":"a1","directive_id":"ID","outcome":"completed"}',
             "with the directive's id: done",
