@@ -5,6 +5,8 @@ Nothing here decides about tasks. A heartbeat that changes nothing ends here, in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from models.events import (
     DEFAULT_HEARTBEAT_INTERVAL,
     AgentDeregistered,
@@ -19,7 +21,7 @@ from models.ingress.fleets import Fleets
 from models.ingress.liveness import Watch, beat, silence_of
 from models.ingress.outbox import Outbox
 from models.ingress.rows import AgentRow, Outcome, Tables
-from models.ingress.windows import LOAD, MAX_METRICS, USED, Windows
+from models.ingress.windows import LOAD, MAX_METRICS, USED, Observed, Windows
 
 MAX_JUMP = 1 << 32
 """A counter this far beyond the last one is damage or malice: believed, it would shut the agent out for good."""
@@ -88,7 +90,7 @@ class Agents:
         elif isinstance(event, AgentDeregistered):
             row.state = "deregistered"
             self._watch.follow(key, row)
-        self._outbox.fact(event, row.fleet, original, headers)
+        self._outbox.fact(event.type, row.fleet, original, headers)
         return "applied"
 
     def _status(
@@ -102,12 +104,12 @@ class Agents:
             row.status = event.status
             row.capabilities = event.capabilities if event.capabilities is not None else row.capabilities
             row.slots = event.slots if event.slots is not None else row.slots
-            self._outbox.fact(event, row.fleet, original, headers)
+            self._outbox.fact(event.type, row.fleet, original, headers)
             self._watch.follow(key, row)
         if event.current_load is not None:
             # Whatever becomes of the sample (a window counts what comes too late for it), the event is applied.
             samples = {LOAD: event.current_load}
-            self._windows.observe(key, row, event.time, self._outbox.log_time, samples)
+            self._observe(key, row, event.time, samples)
         return "applied"
 
     def _metrics(
@@ -121,11 +123,16 @@ class Agents:
     ) -> Outcome:
         if not known:
             # The fleet log has to learn of the agent, and this event is all that there is of it.
-            self._outbox.fact(event, row.fleet, original, headers)
-        observed = self._windows.observe(key, row, event.time, self._outbox.log_time, event.metrics)
+            self._outbox.fact(event.type, row.fleet, original, headers)
+        observed = self._observe(key, row, event.time, event.metrics)
         if observed == "full":
             raise Rejected("too_many_metrics", f"an agent may name {MAX_METRICS} metrics in one window")
         return "late" if observed == "late" and known else "applied"
+
+    def _observe(self, key: str, row: AgentRow, time: int | None, samples: Mapping[str, float]) -> Observed:
+        log_time = self._outbox.log_time
+        moment = log_time if time is None else time
+        return self._windows.observe(key, row, self._fleets.get(row.fleet), moment, log_time, samples)
 
     def _resources(
         self, event: ResourceReport, key: str, row: AgentRow, original: bytes, headers: Headers
@@ -134,9 +141,9 @@ class Agents:
         capacities = {name: resource.capacity for name, resource in event.resources.items()}
         if capacities != row.resources:
             row.resources = capacities
-            self._outbox.fact(event, row.fleet, original, headers)
+            self._outbox.fact(event.type, row.fleet, original, headers)
         used = {name + USED: resource.used for name, resource in event.resources.items()}
-        self._windows.observe(key, row, event.time, self._outbox.log_time, used)
+        self._observe(key, row, event.time, used)
         return "applied"
 
     def _operate(self, event: AgentEvent, row: AgentRow | None, original: bytes, headers: Headers) -> Outcome:
@@ -145,7 +152,7 @@ class Agents:
             raise Rejected("unknown_agent", "no event of this agent has been seen; check fleet and agent_id")
         if row.state == "deregistered":
             raise Rejected("deregistered", "the agent has deregistered; there is nobody to cordon or drain")
-        self._outbox.fact(event, row.fleet, original, headers)
+        self._outbox.fact(event.type, row.fleet, original, headers)
         return "applied"
 
     def _stranger(self, event: AgentEvent) -> AgentRow:

@@ -66,15 +66,23 @@ def beat(row: AgentRow, log_time: int, ticks: int, memory: int) -> None:
     does the absence of who said so or was lost.
     """
     gap = log_time - row.beat_time
-    row.beat_time = log_time
     row.beat_tick = ticks
-    if gap > 0 and is_watched(row):
-        row.beats = beats = min(row.beats + 1, memory)
-        difference = min(gap, _LONGEST_GAP * row.heartbeat_interval) - row.gap_mean
-        # The announced interval counts as a first gap, hence + 1.
-        step = difference / (beats + 1)
-        row.gap_mean += step
-        row.gap_variance = (row.gap_variance + difference * step) * (beats / (beats + 1))
+    if gap <= 0:
+        return
+    row.beat_time = log_time
+    if not is_watched(row):
+        return
+    beats = row.beats
+    if beats < memory:
+        row.beats = beats = beats + 1
+    elif beats > memory:  # a policy has shortened it
+        row.beats = beats = memory
+    longest = _LONGEST_GAP * row.heartbeat_interval
+    difference = (gap if gap < longest else longest) - row.gap_mean
+    # The announced interval counts as a first gap, hence + 1.
+    step = difference / (beats + 1)
+    row.gap_mean += step
+    row.gap_variance = (row.gap_variance + difference * step) * (beats / (beats + 1))
 
 
 def silence_of(row: AgentRow, clock: ClockRow) -> int:

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 from models.codec import InvalidRecord, encode
 from models.dead_letters import ORIGIN_HEADER, dead_letter, headers_size
-from models.events import FleetEvent
 from models.fields import seconds
 from models.fleet_records import Source, encode_fact
 from models.fold import Headers, Output, Record
@@ -30,7 +29,8 @@ class Outbox:
         self.topic = topic
         self.offset = -1
         self.log_time = 0
-        self._index = 0
+        self.index = 0
+        """Of the next fleet record that the current one causes."""
         self._outputs: list[Output] = []
         self._fleet_partitions = partitions["fleet"]
         self._fleet_partition: Callable[[bytes], int] = lru_cache(_FLEETS_REMEMBERED)(self._placed)
@@ -38,7 +38,7 @@ class Outbox:
     def begin(self, offset: int, log_time: int) -> None:
         self.offset = offset
         self.log_time = log_time
-        self._index = 0
+        self.index = 0
 
     def take(self) -> list[Output]:
         outputs, self._outputs = self._outputs, []
@@ -49,9 +49,9 @@ class Outbox:
         """Where the current record stands: ``topic/partition/offset``."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
-    def fact(self, event: FleetEvent, fleet: str, original: bytes, headers: Headers) -> None:
-        """Forward an event that a decision may depend on, in its own bytes."""
-        value = encode_fact(event.type, self._source(), self.log_time, original)
+    def fact(self, kind: str, fleet: str, original: bytes, headers: Headers) -> None:
+        """Forward an event of this type, that a decision may depend on, in its own bytes."""
+        value = encode_fact(kind, self._source(), self.log_time, original)
         self._to_fleet(fleet, value, _trace(headers) if headers else ())
 
     def liveness(self, kind: str, fleet: str, agent_id: str, silence: int) -> None:
@@ -111,8 +111,8 @@ class Outbox:
         self.add(Output("fleet", key, value, headers, self._fleet_partition(key)))
 
     def _source(self) -> Source:
-        source = Source(self.partition, self.offset, self._index)
-        self._index += 1
+        source = Source(self.partition, self.offset, self.index)
+        self.index += 1
         return source
 
     def _placed(self, fleet: bytes) -> int:

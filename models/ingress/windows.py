@@ -43,20 +43,34 @@ class Windows:
                 self._open(self._fleets.get(row.fleet), start, key)
 
     def observe(
-        self, key: str, row: AgentRow, time: int | None, log_time: int, samples: Mapping[str, float]
+        self,
+        key: str,
+        row: AgentRow,
+        fleet: FleetState,
+        time: int,
+        log_time: int,
+        samples: Mapping[str, float],
     ) -> Observed:
-        """Add what an agent reported to its window, if that is not closed already, or full."""
-        fleet = self._fleets.get(row.fleet)
+        """Add what an agent reported to its window, if that is not closed already, or full.
+
+        Args:
+            key: Of the agent's row.
+            row: The agent.
+            fleet: Its fleet.
+            time: Event time, as the agent said it.
+            log_time: Now.
+            samples: Values by metric.
+        """
+        fleet_row = fleet.row
         policy = fleet.policy.windows
-        if time is None:
-            time = log_time
-        elif time > log_time + policy.max_skew:
+        size, max_lateness = policy.size, policy.max_lateness
+        if time > log_time + policy.max_skew:
             time = log_time + policy.max_skew
-        elif time < log_time - policy.max_lateness:
-            time = max(0, log_time - policy.max_lateness)
-        start = time - time % policy.size
-        if start + policy.size <= fleet.row.watermark:
-            fleet.row.late += 1
+        elif time < log_time - max_lateness:
+            time = max(0, log_time - max_lateness)
+        start = time - time % size
+        if start + size <= fleet_row.watermark:
+            fleet_row.late += 1
             self._fleets.table.touch(row.fleet)
             return "late"
         window = row.windows.get(start)
@@ -79,10 +93,10 @@ class Windows:
             if time >= aggregate.last_time:
                 aggregate.last = value
                 aggregate.last_time = time
-        watermark = time - policy.max_lateness
-        if watermark > fleet.row.watermark:
-            fleet.row.watermark = watermark
-            self._fleets.table.touch(row.fleet)
+        watermark = time - max_lateness
+        if watermark > fleet_row.watermark:
+            fleet_row.watermark = watermark
+            self._fleets.table.dirty[row.fleet] = None
             if watermark >= fleet.next_close:
                 self._close_due(row.fleet, fleet)
         return "observed"
