@@ -16,8 +16,12 @@ OUTAGE = 3 * TICK_INTERVAL
 """Milliseconds. Whoever reads a partition forwards its time in small steps; a jump of more than this means that
 nothing was appended to it meanwhile, not even a tick."""
 
-STALLED = 30 * TICK_INTERVAL
-"""Milliseconds for which one partition may keep silent, while others are forwarded, before people are told."""
+STALLED = 60 * TICK_INTERVAL
+"""Milliseconds for which one partition may keep silent, while others are forwarded, before people are told. For
+half of it ticks wait for a partition that has lost its owner."""
+
+MAX_GAPS = 64
+"""Per partition; of more the oldest are forgotten, as if somebody had appended something then."""
 
 
 def hear(step: Step, partition: int, through: int) -> None:
@@ -27,14 +31,15 @@ def hear(step: Step, partition: int, through: int) -> None:
     row = state.source(partition)
     if through <= row.through:
         return  # nothing new, perhaps a repeat
-    if step.now - clock.heard > OUTAGE:
+    if step.now - clock.heard > STALLED:
         clock.resumed = (
             step.now
         )  # the coordinator was away, or has just begun: no partition lags behind others
     clock.heard = row.heard = step.now
     slowest = row.through == clock.fleet_time
     if through - row.through > OUTAGE:
-        row.gap_start, row.gap_end = row.through, through
+        row.gaps.append((row.through, through))
+        del row.gaps[:-MAX_GAPS]
     row.through = through
     state.tables.sources.touch(str(partition))
     if slowest:  # only the slowest partition holds fleet time back
@@ -52,12 +57,16 @@ def _advance(state: State) -> None:
     if fleet_time <= clock.fleet_time:
         return
     if clock.fleet_time >= 0 and fleet_time - clock.fleet_time > OUTAGE:
-        _forgive_outage(state)
+        _forgive_outages(state, fleet_time)
     clock.fleet_time = fleet_time
+    for key, row in sources.items():
+        if row.gaps and row.gaps[0][1] <= fleet_time:
+            row.gaps = [gap for gap in row.gaps if gap[1] > fleet_time]
+            state.tables.sources.touch(key)
 
 
-def _forgive_outage(state: State) -> None:
-    """Extend the times of live directives by the stretch, if any, in which nobody could append.
+def _forgive_outages(state: State, until: int) -> None:
+    """Extend the times of live directives by the stretches, up to ``until``, in which nobody could append.
 
     Agents whose answers are late because no broker took them are late without fault. A partition that jumped
     shows no such stretch alone: perhaps nobody had anything to say there while the coordinator was away, and
@@ -65,16 +74,28 @@ def _forgive_outage(state: State) -> None:
     within or after it (by a coordinator behind its log), only the part that it saw.
     """
     clock = state.clock
-    sources = state.tables.sources.rows.values()
-    start = max(clock.fleet_time, max(row.gap_start for row in sources))
-    end = min(row.gap_end for row in sources)
-    if end - start <= OUTAGE:
+    silent = [(clock.fleet_time, until)]
+    for row in state.tables.sources.rows.values():
+        silent = _intersection(silent, row.gaps)
+    outages = [(start, end) for start, end in silent if end - start > OUTAGE]
+    if not outages:
         return
-    clock.outage += end - start
+    clock.outage += sum(end - start for start, end in outages)
     for directive_id, directive in state.tables.directives.rows.items():
-        if directive.issued_at > start:
-            directive.outage += min(directive.issued_at, end) - start
+        missed = sum(max(0, min(directive.issued_at, end) - start) for start, end in outages)
+        if missed:
+            directive.outage += missed
             state.postpone_directive(directive_id, directive)
+
+
+def _intersection(ones: list[tuple[int, int]], others: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What is in both of two ordered lists of stretches."""
+    return [
+        (max(start, from_), min(end, to))
+        for start, end in ones
+        for from_, to in others
+        if max(start, from_) < min(end, to)
+    ]
 
 
 def _alert_stalled(step: Step) -> None:

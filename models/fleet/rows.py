@@ -65,10 +65,9 @@ class SourceRow(msgspec.Struct, array_like=True):
     offset: int = -1
     index: int = -1
     """With ``offset``: the highest source position seen. A record at or below it is a repeat."""
-    gap_start: int = -1
-    gap_end: int = -1
-    """The last stretch of log time in which nothing was appended to that partition, ticks included, for longer
-    than ``overdue.OUTAGE``; its end is the first record's time after it."""
+    gaps: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    """Stretches of log time, beyond fleet time, in which nothing was appended to that partition, ticks included,
+    for longer than ``overdue.OUTAGE``; each from the last record before to the first one after."""
     heard: int = -1
     """Issue time of the last record that told something new of it."""
 

@@ -139,8 +139,9 @@ class Agents:
     ) -> Outcome:
         """Capacities decide what an agent can hold; what is in use moves all the time, and goes into windows."""
         capacities = {name: resource.capacity for name, resource in event.resources.items()}
-        if capacities != row.resources:
-            row.resources = capacities
+        known = row.resources or {}
+        if row.resources is None or any(known.get(name) != amount for name, amount in capacities.items()):
+            row.resources = {**known, **capacities}  # what a report leaves out has not changed
             self._outbox.fact(event.type, row.fleet, original, headers)
         used = {name + USED: resource.used for name, resource in event.resources.items()}
         self._observe(key, row, event.time, used)

@@ -19,8 +19,9 @@ from models.ingress.rows import AgentRow, Aggregate
 
 LOAD = "current_load"
 """Metric under which an agent's own view of its load is aggregated."""
-USED = ".used"
-"""Behind the name of a resource: the metric under which what an agent uses of it is aggregated."""
+USED = "/used"
+"""Behind the name of a resource: the metric under which what an agent uses of it is aggregated. No id has a slash,
+so no agent can have a metric of its own under that name."""
 MAX_METRICS = 1_024
 """Metrics of one agent in one window; with more it is refused, or it could grow without bound."""
 _AGENTS_PER_RECORD = 500

@@ -44,7 +44,7 @@ def test_people_are_told_of_a_partition_that_nobody_forwards() -> None:
     log = FleetLog(events_partitions=2)
     log.agent()
     log.tick()
-    for _ in range(30):
+    for _ in range(60):
         assert not log.tick(partitions=[0])
     (alert,) = log.tick(partitions=[0]).alerts("partition_stalled")
     assert alert["subject"] == "events/1"
@@ -59,7 +59,7 @@ def test_a_coordinator_that_was_away_does_not_complain_of_partitions_that_it_is_
     log.tick()
     assert not log.tick(3_600_000, partitions=[0])
     assert not log.tick(partitions=[1])
-    for _ in range(30):
+    for _ in range(60):
         assert not log.tick(partitions=[0])
     assert log.tick(partitions=[0]).alerts("partition_stalled"), "but it does if one of them is left out"
 
@@ -193,6 +193,44 @@ def test_a_pause_of_the_coordinator_through_which_agents_appended_is_no_outage()
         )
     assert log.tick(0).directive["type"] == "withdraw_task"
     assert log.fold.state.clock.outage == 0
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_an_outage_counts_whatever_came_between_it_and_the_first_tick(order: list[int]) -> None:
+    """An agent's answer reached one partition as soon as the broker was back, the coordinator came later."""
+    log = FleetLog(events_partitions=2)
+    log.agent("a1", slots=2)
+    log.task("t1", ack_timeout=30)
+    log.task("t2", ack_timeout=30)
+    first, second = log.place().directives()
+    log.tick(1_000)
+    log.now += 600_000
+    log.answer(first, "accepted")
+    log.now += 15_000
+    assert not log.tick(0, partitions=order).directives()
+    assert log.fold.state.clock.outage == 615_000
+    assert not log.wait(28_000).directives()
+    assert log.wait(3_000).directive["task_id"] == second["task_id"]
+
+
+def test_two_outages_count_even_if_one_partition_is_ahead_of_the_other() -> None:
+    log = FleetLog(events_partitions=2)
+    log.tick(1_000)
+    began = log.now
+    for through in (1_000, 2_000, 62_000, 63_000, 123_000, 124_000):
+        log.append({"type": "clock_ticked", "partition": 0, "through": (began + through) / 1000})
+    log.append({"type": "clock_ticked", "partition": 1, "through": (began + 124_000) / 1000})
+    assert log.fold.state.clock.outage == 120_000
+    assert all(not row.gaps for row in log.fold.state.tables.sources.rows.values()), "none is kept for ever"
+
+
+@pytest.mark.parametrize("every", [1_000, 4_000, 20_000])
+def test_people_are_told_of_a_stalled_partition_however_seldom_the_others_speak(every: int) -> None:
+    log = FleetLog(events_partitions=2)
+    log.agent()
+    log.tick()
+    said = [log.tick(every, partitions=[0]).alerts("partition_stalled") for _ in range(180_000 // every)]
+    assert {alert["subject"] for alerts in said for alert in alerts} == {"events/1"}
 
 
 def test_an_outage_outlives_a_restart() -> None:

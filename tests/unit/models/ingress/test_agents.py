@@ -90,7 +90,15 @@ def test_resource_report_is_forwarded_when_a_capacity_changes_and_what_is_used_g
     report["resources"] = {"gpu": {"capacity": 4}}
     assert kinds(world.append(report)) == ["resource_report"]
     (window,) = world.agent().windows.values()
-    assert (window["gpu.used"].count, window["gpu.used"].max, window["gpu.used"].last) == (4, 2, 0)
+    assert (window["gpu/used"].count, window["gpu/used"].max, window["gpu/used"].last) == (4, 2, 0)
+
+
+def test_resource_reports_that_name_a_part_change_nothing_else() -> None:
+    world = World()
+    world.beat()
+    for name, forwarded in [("gpu", 1), ("memory", 1), ("gpu", 0), ("memory", 0)]:
+        report = {"type": "resource_report", "agent_id": "a1", "resources": {name: {"capacity": 2}}}
+        assert len(kinds(world.append(report))) == forwarded
 
 
 def test_metrics_of_a_known_agent_are_not_forwarded() -> None:
