@@ -23,6 +23,7 @@ from streams.folds import fleet_fold, ingress_fold
 
 if TYPE_CHECKING:
     from streams.engine import Engine, FoldTable, PartitionTask
+    from streams.ticker import Ticker
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
@@ -59,10 +60,14 @@ class MonitoringSystem:
         engine: Whose partitions, lags and checkpoints are shown.
         ingress: The table of the ingress folds, for the number of active agents.
         fleet: The table of the fleet folds.
+        ticker: Says for how long time has been held back.
         interval: Seconds for which the number of active agents is good: counting looks at every agent.
     """
 
-    def __init__(self, engine: Engine, ingress: FoldTable, fleet: FoldTable, interval: float) -> None:
+    def __init__(
+        self, engine: Engine, ingress: FoldTable, fleet: FoldTable, ticker: Ticker, interval: float
+    ) -> None:
+        self.ticker = ticker
         self.engine = engine
         self.ingress = ingress
         self.fleet = fleet
@@ -199,6 +204,11 @@ class _StateCollector(Collector):
                 "Since the last round of checkpoints.",
                 value=status["checkpoint_age"],
             )
+        yield GaugeMetricFamily(
+            "coordinator_ticks_held_seconds",
+            "For how long no time has been told, since a partition is not read as it is written; 0 is well.",
+            value=self.monitoring.ticker.held_seconds,
+        )
         yield CounterMetricFamily(
             "coordinator_assignments", "Rebalances that gave partitions.", value=status["assignments"]
         )

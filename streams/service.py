@@ -123,8 +123,9 @@ class CoordinatorAgent:
         self.app.coordinator = self
         install(self.app, self.engine)
         self._wire_folds()
+        self.ticker = Ticker(self.engine, self.agents_table, settings.events_partitions)
         self.monitoring = MonitoringSystem(
-            self.engine, self.agents_table, self.fleet_table, settings.metric_collection_interval
+            self.engine, self.agents_table, self.fleet_table, self.ticker, settings.metric_collection_interval
         )
         self.planner = CoordinationPlanner(
             self.engine,
@@ -135,7 +136,6 @@ class CoordinatorAgent:
             batch_size=settings.batch_size,
             planned=self.monitoring.count_plan,
         )
-        self.ticker = Ticker(self.engine, self.agents_table, settings.events_partitions)
         self.message_handler = MessageHandler(self.engine, settings.events_partitions, self.planner)
         self.state_manager = StateManager(self.agents_table, self.fleet_table, self.message_handler)
         self.health = HealthCheck(self.engine, self.agents_table, self.fleet_table, settings.registry_url)

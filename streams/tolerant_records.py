@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiokafka.codec
@@ -29,6 +29,9 @@ _BATCH_LENGTH = struct.Struct(">qi")
 _BATCH_HEADER = struct.Struct(">qiibIhiqqqhii")
 """Record batch, magic 2 (KIP-98): base offset, length, leader epoch, magic, checksum, attributes, last offset
 delta, first timestamp, max timestamp, producer id and epoch, base sequence, number of records."""
+
+UNPARSABLE = (CorruptRecordException, ValueError)
+"""What aiokafka's parser raises; a ``UnicodeDecodeError`` is a ``ValueError``."""
 
 _CODEC_MASK = 0x07
 _LOG_APPEND_TIME = 0x08
@@ -56,30 +59,45 @@ class TolerantRecords:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._native = MemoryRecords(data)
-        self._at = 0
+        self.has_next: Callable[[], bool] = self._native.has_next
+        self.next_native: Callable[[], Any] = self._native.next_batch
+        """The next batch as aiokafka parses it, for readers who turn to :meth:`reparse` themselves."""
 
     def size_in_bytes(self) -> int:
         return int(self._native.size_in_bytes())
 
-    def has_next(self) -> bool:
-        return bool(self._native.has_next())
-
     def next_batch(self) -> TolerantBatch:
-        batch = self._native.next_batch()
-        start = self._at
-        _, length = _BATCH_LENGTH.unpack_from(self._data, start)
-        self._at = end = start + _BATCH_LENGTH.size + length
-        return TolerantBatch(batch, memoryview(self._data)[start:end])
+        return TolerantBatch(self.next_native(), self)
+
+    def reparse(self, batch: Any, error: Exception) -> list[DefaultRecord]:
+        """All records of a batch of these that aiokafka's parser gave up on with ``error``.
+
+        Raises:
+            The error, if the batch is damaged in another way than we can bear.
+        """
+        start = 0
+        while True:  # rare enough to look for it from the beginning
+            base_offset, length = _BATCH_LENGTH.unpack_from(self._data, start)
+            end = start + _BATCH_LENGTH.size + length
+            if base_offset == batch.base_offset:
+                break
+            start = end
+        if batch.magic < 2:
+            raise error  # the formats before headers
+        try:
+            return parse_batch(memoryview(self._data)[start:end])
+        except (IndexError, KeyError, ValueError, struct.error):
+            raise error from None
 
 
 class TolerantBatch:
     """A batch of aiokafka's, its records parsed in another way if they must be; all else is the batch's own."""
 
-    __slots__ = ("_data", "_native")
+    __slots__ = ("_native", "_records")
 
-    def __init__(self, native: Any, data: memoryview) -> None:
+    def __init__(self, native: Any, records: TolerantRecords) -> None:
         self._native = native
-        self._data = data
+        self._records = records
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._native, name)
@@ -88,20 +106,15 @@ class TolerantBatch:
         try:
             # All at once: what was parsed before the parser gave up must not come twice.
             return iter(list(self._native))
-        except (CorruptRecordException, ValueError) as error:  # UnicodeDecodeError is a ValueError
-            if self._native.magic < 2:
-                raise  # the formats before headers
-            try:
-                return iter(parse_batch(self._data))
-            except (IndexError, ValueError):
-                raise error from None  # it is damaged in another way: say what aiokafka says
+        except UNPARSABLE as error:
+            return iter(self._records.reparse(self._native, error))
 
 
 def parse_batch(data: bytes | memoryview) -> list[DefaultRecord]:
     """The records of one batch of magic 2, its checksum unchecked; see aiokafka's ``default_records.py``.
 
     Raises:
-        IndexError, ValueError: if the batch is damaged.
+        IndexError, KeyError, ValueError, struct.error: if the batch is damaged.
     """
     header = _BATCH_HEADER.unpack_from(data)
     base_offset, attributes, count = header[0], header[5], header[12]

@@ -4,14 +4,16 @@ Why at all: a third of the cost of an event is building aiokafka's ``ConsumerRec
 parser yields carry everything that a fold reads. :func:`choose_reader` tests the private path on real bytes when
 the worker starts, and falls back to the public ``getmany`` if anything about it differs: slower, equally right.
 
-Two readers with one contract: *at most one contiguous batch per partition, positions advanced past it*.
+Two readers with one contract: *at most one contiguous batch per partition, positions advanced past it*. A batch
+may hold no record at all: the end of a transaction takes an offset, too, and whoever waits for the end of a log
+waits for that as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -22,7 +24,7 @@ from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, Illega
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.engine.batches import RecordBatch
-from streams.tolerant_records import TolerantRecords, tolerate_any_header_name
+from streams.tolerant_records import UNPARSABLE, TolerantRecords, tolerate_any_header_name
 
 log = logging.getLogger("coordinator.engine")
 
@@ -57,6 +59,15 @@ async def read_public(
     except IllegalStateError:
         return {}  # a rebalance took one of them away
     batches: Batches = {}
+    for partition in wanted:
+        if (
+            partition not in fetched
+            and (position := await _position(consumer, partition)) > starts[partition]
+        ):
+            highwater = consumer.highwater(partition) or 0
+            batches[partition] = RecordBatch(
+                partition.topic, partition.partition, starts[partition], position, [], highwater
+            )
     for partition, records in fetched.items():
         # A seek in between makes the known start too high; one forwards leaves it too low, which the
         # receiver trims.
@@ -70,6 +81,13 @@ async def read_public(
             consumer.highwater(partition) or 0,
         )
     return batches
+
+
+async def _position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
+    try:
+        return int(await consumer.position(partition))
+    except IllegalStateError:
+        return -1  # a rebalance took it away meanwhile
 
 
 async def read_raw(
@@ -100,7 +118,7 @@ async def read_raw(
                 drained = drain(result, partition, max_records)
                 if not result.has_more():
                     _release(fetcher, partition)
-                if drained is not None and drained[2]:
+                if drained is not None and drained[1] > drained[0]:
                     batches[partition] = RecordBatch(
                         partition.topic, partition.partition, *drained, consumer.highwater(partition) or 0
                     )
@@ -126,12 +144,18 @@ def drain(result: Any, partition: TopicPartition, max_records: int) -> tuple[int
     memory = pending._records
     records: list[Any] = []
     while len(records) < max_records and memory.has_next():
-        batch = memory.next_batch()
+        batch = memory.next_native()
         if pending._check_crcs and not batch.validate_crc():
             raise CorruptRecordException(f"wrong checksum in {partition} at {next_offset}")
         next_offset = batch.next_offset  # right even where compaction removed the last record
-        if not batch.is_control_batch:
+        if batch.is_control_batch:
+            continue
+        parsed = len(records)
+        try:
             records.extend(batch)
+        except UNPARSABLE as error:
+            del records[parsed:]
+            records += memory.reparse(batch, error)
     if records and records[0].offset < start:  # the position lies within a batch
         records = [record for record in records if record.offset >= start]
     pending.next_fetch_offset = next_offset
@@ -154,6 +178,19 @@ def tune_consumer(consumer: AIOKafkaConsumer, *, fetch_max_wait: float, fetch_ma
     """Faust hard-codes a fetch wait of 1.5 s; must be called before ``consumer.start()``."""
     consumer._fetch_max_wait_ms = int(fetch_max_wait * 1000)
     consumer._fetch_max_bytes = fetch_max_bytes
+
+
+async def committed_offsets(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """What the consumer's group has committed of each, or 0. One request; the public door takes one for each."""
+    fetch = getattr(consumer._coordinator, "fetch_committed_offsets", None)
+    if fetch is None:
+        return {partition: await consumer.committed(partition) or 0 for partition in partitions}
+    found = await fetch(list(partitions))
+    return {
+        partition: max(0, found[partition].offset) if partition in found else 0 for partition in partitions
+    }
 
 
 def new_batch(max_bytes: int) -> BatchBuilder:

@@ -5,7 +5,8 @@ What a crash leaves behind, after which step:
 - before ②'s mark is in the changelog: rows without a mark do not count; the records since the last checkpoint are
   folded again, and put out the same outputs once more (at least once, with equal bytes);
 - after ②: the local store catches up from the changelog;
-- after ③: the group's offset is behind. Nobody reads it to find the position; it only shows people the lag.
+- after ③: the group's offset is behind. Nobody reads it to find the position; it shows the lag, to people and to
+  other workers.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ CHANGELOG_BATCH_BYTES = 4 << 20
 
 ReadRange = Callable[[int, int, int], Awaitable[Sequence[Record]]]
 """``(partition, start, end)``: the records of the changelog in between."""
-CommitOffsets = Callable[[Mapping[tuple[str, int], int]], Awaitable[None]]
+CommitOffsets = Callable[[Mapping[tuple[str, int], int]], Awaitable[bool]]
+"""Says whether all of them could be committed."""
 OnFenced = Callable[[PartitionTask, Fenced], None]
 
 
@@ -71,7 +73,7 @@ class Checkpointer:
         1. Outputs of all records before the position are acked.
         2. Changed rows and a closing mark, with that position, are acked in the changelog.
         3. The local store holds the same rows, in one atomic write.
-        4. The group's offset is committed; advisory.
+        4. The group's offset is committed; advisory, and tried again at the next checkpoint if it fails.
 
         Partitions that turn out to belong to somebody else are reported as fenced and left out from step 3 on.
 
@@ -83,8 +85,6 @@ class Checkpointer:
         async with self._one_at_a_time:
             started = time.monotonic()
             pending = [task.begin_checkpoint() for task in tasks if task.has_news]
-            if not pending:
-                return
             try:
                 await self._await_outputs(pending)  # 1
                 owned = await self._write_changelog(pending)  # 2
@@ -97,11 +97,10 @@ class Checkpointer:
             self._write_stores(owned)  # 3
             for checkpoint in owned:
                 checkpoint.task.saved_position = checkpoint.mark.position
-            await self._commit_offsets(  # 4
-                {(c.task.topic, c.task.partition): c.mark.position for c in owned}
-            )
-            self.taken += len(owned)
-            self.last_seconds = time.monotonic() - started
+            await self._commit(tasks)  # 4
+            if pending:
+                self.taken += len(owned)
+                self.last_seconds = time.monotonic() - started
 
     # -- step 1 -----------------------------------------------------------------------------------------------
 
@@ -197,6 +196,24 @@ class Checkpointer:
                     "local store dropped",
                     extra={"table": task.table, "partition": task.partition, "reason": str(error)},
                 )
+
+    # -- step 4 -----------------------------------------------------------------------------------------------
+
+    async def _commit(self, tasks: Sequence[PartitionTask]) -> None:
+        """Commit what is not known to be committed: also what failed before, and what a former owner left.
+
+        No state depends on it, but people and tools read it, and other workers wait for it with their ticks.
+        """
+        due: dict[tuple[str, int], int] = {}
+        for task in tasks:
+            saved = task.saved_position
+            if task.failure is None and saved is not None and saved != task.committed_position:
+                due[task.topic, task.partition] = saved
+        if not due or not await self._commit_offsets(due):
+            return
+        for task in tasks:
+            if (task.topic, task.partition) in due:
+                task.committed_position = due[task.topic, task.partition]
 
 
 def _refuse_to_go_back(checkpoint: PendingCheckpoint) -> None:

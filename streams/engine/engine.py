@@ -32,6 +32,7 @@ from streams.engine.errors import (
     OutputsNotDelivered,
     TopicUnfit,
 )
+from streams.engine.group_progress import GroupProgress
 from streams.engine.lifeline import REBALANCING, RESTORING, STOPPING, Lifeline
 from streams.engine.manager import FoldTableManager
 from streams.engine.producer import EngineProducer
@@ -63,6 +64,7 @@ class Engine:
             topic_prefix=settings.topic_prefix,
             request_timeout=settings.request_timeout,
         )
+        self._group_progress: GroupProgress | None = None
         self._lifeline = Lifeline(settings, lambda error: self.app.crash(error))
         self._app: faust.App | None = None
         self._checkpoint_due = asyncio.Event()
@@ -290,6 +292,8 @@ class Engine:
             for task in [*table.tasks.values(), *table.warm.values()]:
                 task.store.close()
         await self.producer.stop()
+        if self._group_progress is not None:
+            await self._group_progress.stop()
         self._lifeline.end()
         log.info("engine stopped")
 
@@ -346,12 +350,11 @@ class Engine:
     ) -> dict[int, tuple[int, int]] | None:
         """How far these source partitions are read, whoever owns them: committed offset, and the end now.
 
-        ``None`` if that cannot be told, as in a rebalance.
+        ``None`` if that cannot be told now.
         """
-        progress: dict[int, tuple[int, int]] | None = await self.app.consumer.group_progress(
-            table.source_name, partitions
-        )
-        return progress
+        if self._group_progress is None:
+            self._group_progress = GroupProgress(self.settings.bootstrap_servers, self.app.conf.id)
+        return await self._group_progress.look(table.source_name, partitions)
 
     async def append(
         self,
@@ -392,17 +395,23 @@ class Engine:
     async def _watch_deliveries(self) -> None:
         """Tell of a broker that takes batches and acknowledges none; give up on it after a while."""
         patience = self.settings.delivery_timeout
-        told = False
+        oldest: tuple[str, float] | None = None
+        waited, told, looked = 0.0, False, time.monotonic()
         while self.failure is None:
             await asyncio.sleep(_LOOK_AT_DELIVERIES_EVERY)
-            topic, seconds = self.producer.oldest_unacked() or ("", 0.0)
-            if seconds > patience:
-                raise NotDelivered(topic, TimeoutError(f"no answer for {seconds:.0f} s"))
-            if told != (seconds > patience / 4):
+            before, oldest = oldest, self.producer.oldest_unacked()
+            # A process that was stopped or busy meanwhile has not looked for acks all that time.
+            passed = min(time.monotonic() - looked, 2 * _LOOK_AT_DELIVERIES_EVERY)
+            looked = time.monotonic()
+            waited = waited + passed if oldest is not None and oldest == before else 0.0
+            topic = "" if oldest is None else oldest[0]
+            if waited > patience:
+                raise NotDelivered(topic, TimeoutError(f"no answer for {waited:.0f} s"))
+            if told != (waited > patience / 4):
                 told = not told
                 if told:
                     log.warning(
-                        "broker acknowledges nothing", extra={"topic": topic, "seconds": round(seconds)}
+                        "broker acknowledges nothing", extra={"topic": topic, "seconds": round(waited)}
                     )
                 else:
                     log.info("broker acknowledges again")

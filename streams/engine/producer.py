@@ -170,10 +170,8 @@ class EngineProducer:
             self._took(-len(outputs))
 
     def oldest_unacked(self) -> tuple[str, float] | None:
-        """Topic of the batch that has waited longest for its ack, and for how many seconds, if there is one."""
-        for topic, since in self._unacked.values():
-            return topic, time.monotonic() - since
-        return None
+        """Topic of the batch that has waited longest for its ack, and since when, if there is one."""
+        return next(iter(self._unacked.values()), None)
 
     async def wait_for_room(self) -> None:
         """Return when so few outputs are under way that more records may be folded."""

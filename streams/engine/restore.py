@@ -159,6 +159,7 @@ class Restorer:
             task = warm.get(partition)
             if task is not None and task.failure is None and task.changelog_end == fence:
                 task.epoch, task.changelog_end = fence, fence + 1
+                task.committed_position = None
                 tasks[partition] = task
             else:
                 if task is not None:

@@ -45,8 +45,8 @@ class EngineSettings:
     """Silence after which the group takes a worker for dead."""
     request_timeout: float = 30.0
     delivery_timeout: float = 45.0
-    """How long a batch may be under way without an ack. Above ``request_timeout``, after which aiokafka gives up
-    what it has not sent yet: what it *has* sent an idempotent producer repeats for ever, silently."""
+    """How long a batch may be under way without an ack. Choose it above ``request_timeout``, after which aiokafka
+    gives up what it has not sent yet: what it *has* sent an idempotent producer repeats for ever, silently."""
     start_timeout: float = 120.0
     rebalance_timeout: float = 60.0
     restore_timeout: float = 120.0

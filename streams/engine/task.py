@@ -57,6 +57,8 @@ class PartitionTask:
         self._opened_at = position
         self.saved_position: int | None = None
         """Position of the last complete checkpoint; ``None`` before the first."""
+        self.committed_position: int | None = None
+        """What the group is known to have committed of this partition; ``None`` if nothing is known."""
         self.epoch = epoch
         """Offset of this owner's fence in the changelog."""
         self.changelog_end = epoch + 1

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -34,10 +34,7 @@ QUEUED_BATCHES = 16
 """Batches that may wait in front of an agent; the fetch loop blocks when they are full."""
 
 _COMMIT_TIMEOUT = 2.0
-"""Of all that asks the group's coordinator and matters little if it fails."""
 _SEEK_TIMEOUT = 10.0
-
-Progress: TypeAlias = dict[TopicPartition, tuple[int, int]]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -65,12 +62,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         engine = self.transport.engine
         return await engine.reader(consumer, active_partitions, timeout or 0.0, engine.settings.batch_records)
 
-    async def commit_advisory(self, offsets: Mapping[tuple[str, int], int]) -> None:
-        """Show the group's progress to people and tools. Failing is normal during a rebalance."""
-        await self.call_thread(self._commit_advisory, offsets)
+    async def commit_advisory(self, offsets: Mapping[tuple[str, int], int]) -> bool:
+        """Show the group's progress to people, tools and other workers; whether that succeeded.
 
-    async def _commit_advisory(self, offsets: Mapping[tuple[str, int], int]) -> None:
-        # The stock ``_commit`` (:600) crashes the consumer on most errors; nothing depends on these offsets.
+        Failing is normal during a rebalance.
+        """
+        return bool(await self.call_thread(self._commit_advisory, offsets))
+
+    async def _commit_advisory(self, offsets: Mapping[tuple[str, int], int]) -> bool:
+        # The stock ``_commit`` (:600) crashes the consumer on most errors; no state depends on these offsets.
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()
         own = {
@@ -78,23 +78,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             for (topic, number), offset in offsets.items()
             if (partition := TopicPartition(topic, number)) in assigned
         }
-        if not own:
-            return
         try:
-            await consumer.commit(own)
+            if own:
+                await consumer.commit(own)
         except (KafkaError, IllegalStateError) as error:
             log.info("group offset not committed", extra={"reason": repr(error)})
-
-    async def group_progress(self, partitions: Sequence[TopicPartition]) -> Progress:
-        """What the group committed of each partition, and where the partition ends; others' partitions, too."""
-        progress: Progress = await self.call_thread(self._group_progress, partitions)
-        return progress
-
-    async def _group_progress(self, partitions: Sequence[TopicPartition]) -> Progress:
-        consumer = self._ensure_consumer()
-        committed = {partition: await consumer.committed(partition) or 0 for partition in partitions}
-        ends = await consumer.end_offsets(partitions)
-        return {partition: (committed[partition], ends[partition]) for partition in partitions}
+            return False
+        return len(own) == len(offsets)
 
     async def pause_fetching(self, partitions: set[TopicPartition]) -> None:
         """Tell aiokafka itself not to fetch these; Faust's own pause only ignores what was fetched."""
@@ -157,32 +147,20 @@ class Consumer(driver.Consumer):
         if positions:
             await asyncio.wait_for(self.seek_wait(positions), _SEEK_TIMEOUT)
 
-    async def group_progress(
-        self, topic: str, partitions: Sequence[int]
-    ) -> dict[int, tuple[int, int]] | None:
-        """Committed offset and end of partitions of any owner; ``None`` if that cannot be told now."""
-        wanted = [TopicPartition(topic, partition) for partition in partitions]
+    async def commit_advisory(self, offsets: Mapping[tuple[str, int], int]) -> bool:
         try:
-            progress = await asyncio.wait_for(self._thread.group_progress(wanted), _COMMIT_TIMEOUT)
-        except (TimeoutError, RuntimeError, KafkaError, IllegalStateError) as error:
-            log.info("progress of others unknown", extra={"reason": repr(error)})
-            return None
-        return {at.partition: offsets for at, offsets in progress.items()}
-
-    async def commit_advisory(self, offsets: Mapping[tuple[str, int], int]) -> None:
-        try:
-            await asyncio.wait_for(self._thread.commit_advisory(offsets), _COMMIT_TIMEOUT)
+            return bool(await asyncio.wait_for(self._thread.commit_advisory(offsets), _COMMIT_TIMEOUT))
         except (TimeoutError, RuntimeError) as error:  # the thread is busy, or gone
             log.info("group offset not committed", extra={"reason": repr(error)})
+            return False
 
 
 def _as_message(batch: RecordBatch, generation: int) -> ConsumerMessage:
-    last = batch.records[-1]
     return ConsumerMessage(
         batch.topic,
         batch.partition,
-        last.offset,
-        last.timestamp / 1000.0,
+        batch.next_offset - 1,
+        batch.records[-1].timestamp / 1000.0 if batch.records else 0.0,
         0,
         (),
         None,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import re
+import time
 from pathlib import Path
 
 import orjson
@@ -99,6 +101,7 @@ async def test_beats_that_wait_in_a_partition_without_owner_are_waited_for(
         await asyncio.to_thread(stays.wait_ready)
         await asyncio.to_thread(dies.wait_ready)
         async with Wire(kafka, topic_prefix) as wire:
+            await asyncio.to_thread(until_shared, stays, dies)
             owned = positions(dies)
             home_of = {partition_of(f"a{number}".encode(), 4): f"a{number}" for number in range(40)}
             beating = [(home_of[home], owned[0]) for home in positions(stays)]
@@ -119,6 +122,17 @@ async def test_beats_that_wait_in_a_partition_without_owner_are_waited_for(
         assert await asyncio.to_thread(stays.stop) == 0
     assert await fleet_records(kafka, topic_prefix, "agent_suspected") == []
     assert await fleet_records(kafka, topic_prefix, "agent_lost") == []
+
+
+def until_shared(*workers: WorkerProcess) -> None:
+    """Wait until each owns a part, and all together own everything."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        parts = [positions(worker) for worker in workers]
+        if all(parts) and sorted(itertools.chain(*parts)) == [0, 1, 2, 3]:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the partitions were never shared")
 
 
 def positions(worker: WorkerProcess) -> list[int]:

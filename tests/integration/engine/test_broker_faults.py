@@ -64,6 +64,18 @@ async def test_a_broker_that_freezes_stops_the_worker(own_lab: tuple[Lab, LocalK
         os.kill(broker.pid, signal.SIGCONT)
 
 
+async def test_a_process_that_was_stopped_does_not_blame_the_broker(own_lab: tuple[Lab, LocalKafka]) -> None:
+    lab, _ = own_lab
+    await lab.create_topics()
+    worker = Worker(lab, "a", SESSION_TIMEOUT="30", DELIVERY_TIMEOUT="4", APPEND_EVERY="0.005")
+    appended = (await worker.until(lambda status: status.get("appends", 0) > 50))["appends"]
+    worker.pause()
+    await asyncio.sleep(7)
+    worker.resume()
+    await worker.until(lambda status: status["appends"] > appended + 200)
+    await worker.stop()
+
+
 async def test_no_broker_at_the_address_stops_the_start(tmp_path: Path) -> None:
     lab = Lab("127.0.0.1:1", "nowhere.", tmp_path)
     worker = Worker(lab, "a")

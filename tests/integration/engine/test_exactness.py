@@ -8,6 +8,7 @@ import random
 import shutil
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from tests.integration.engine.harness import Lab, Worker, numbered, total_position
 
@@ -100,3 +101,27 @@ async def test_lost_local_stores_are_rebuilt_from_the_changelog(lab: Lab) -> Non
     await lab.everything_is_exact(after)
     assert len(await lab.read("fleet")) == 2000, "nothing was folded again"
     await after.stop()
+
+
+@pytest.mark.parametrize("reader", ["raw", "public"])
+async def test_the_end_of_a_transaction_is_read_like_every_offset(lab: Lab, reader: str) -> None:
+    """It is no record, but whoever waits for the end of the log waits for it as well, perhaps for ever."""
+    await lab.create_topics()
+    producer = AIOKafkaProducer(bootstrap_servers=lab.bootstrap, transactional_id=f"{lab.prefix}t")
+    async with producer:
+        await producer.begin_transaction()
+        for partition in range(4):
+            await producer.send_and_wait(f"{lab.prefix}events", b'{"k":"a","n":1}', partition=partition)
+        worker = Worker(lab, "a", READER=reader)
+        await worker.until(lambda status: total_position(status, "first") == 4)
+        await worker.stop()
+        await producer.commit_transaction()
+    again = Worker(lab, "a", READER=reader)
+    status = await again.until(
+        lambda status: (
+            all(one["caught_up"] for one in status["tables"]["first"]["partitions"].values())
+            and total_position(status, "first") == 8
+        )
+    )
+    assert all(one["position"] == 2 for one in status["tables"]["first"]["partitions"].values())
+    await again.stop()

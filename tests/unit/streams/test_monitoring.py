@@ -18,7 +18,7 @@ def monitoring(fold: IngressFold, interval: float) -> MonitoringSystem:
     ingress: Any = SimpleNamespace(tasks={0: task}, after_batch=[])
     fleet: Any = SimpleNamespace(tasks={}, after_batch=[])
     engine: Any = None
-    return MonitoringSystem(engine, ingress, fleet, interval)
+    return MonitoringSystem(engine, ingress, fleet, engine, interval)
 
 
 def beat(offset: int) -> LogRecord:
