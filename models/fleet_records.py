@@ -249,13 +249,15 @@ def fleet_record_schema() -> dict[str, object]:
     return {"$defs": {**own["$defs"], "Fact": fact}, "oneOf": [{"$ref": "#/$defs/Fact"}, *own["oneOf"]]}
 
 
-def encode_fact(event_type: str, source: Source, through: int, original: bytes) -> bytes:
+def encode_fact(
+    event_type: str, partition: int, offset: int, index: int, through: int, original: bytes
+) -> bytes:
     """A forwarded fact around the event's own bytes, which are JSON already and stay untouched."""
     return b'{"type":"%b","source":{"partition":%d,"offset":%d,"index":%d},"through":%d.%03d,"event":%b}' % (
         event_type.encode(),
-        source.partition,
-        source.offset,
-        source.index,
+        partition,
+        offset,
+        index,
         through // 1000,
         through % 1000,
         original,

@@ -44,9 +44,11 @@ class LogRecord:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One record to append, as data. Equal inputs give byte-equal outputs."""
+class Output(msgspec.Struct, frozen=True, gc=False):
+    """One record to append, as data. Equal inputs give byte-equal outputs.
+
+    A struct, and no frozen dataclass, since it is made five times as fast, and folds make many.
+    """
 
     topic: str
     """Logical name (``fleet``, ``directives``, ``dead-letters`` …); the engine adds the configured prefix."""

@@ -36,7 +36,8 @@ class Fleets:
         self.states: dict[str, FleetState] = {}
 
     def rebuild(self) -> None:
-        self.states = {fleet: FleetState(row) for fleet, row in self.table.rows.items()}
+        self.states.clear()
+        self.states.update((fleet, FleetState(row)) for fleet, row in self.table.rows.items())
 
     def get(self, fleet: str) -> FleetState:
         state = self.states.get(fleet)

@@ -24,7 +24,7 @@ from models.fields import LAST_MILLISECOND
 from models.fold import Output, Record, Table
 from models.ingress.agents import Agents, Rejected
 from models.ingress.alerts import Alerts
-from models.ingress.beats import Beats
+from models.ingress.beats import short_way
 from models.ingress.fleets import Fleets
 from models.ingress.intake import read_event
 from models.ingress.liveness import Watch
@@ -94,7 +94,7 @@ class IngressFold:
         self._watch = Watch(tables.agents, tables.clock, self._fleets, self._outbox)
         self._agents = Agents(tables, self._fleets, self._windows, self._watch, self._outbox)
         self._alerts = Alerts(tables.alerts, self._outbox)
-        self._beats = Beats(tables, self._fleets, self._windows, self._outbox)
+        self._short_way = short_way(tables, self._fleets, self._windows, self._outbox)
         self._clock = tables.clock.put("", ClockRow())
 
     @property
@@ -121,11 +121,11 @@ class IngressFold:
         outcomes = clock.outcomes
         begin = self._outbox.begin
         # In the secured profile every record has an author to check: the long way.
-        short_way = self._beats.take if self._security is OPEN else _never
+        take = self._short_way if self._security is OPEN else _never
         for record in records:
             if record.timestamp > clock.log_time:
                 self._move_time(record.timestamp)
-            outcome = short_way(record, clock)
+            outcome = take(record, clock)
             if outcome is None:
                 begin(record.offset, clock.log_time)
                 outcome = self._fold(record)

@@ -51,7 +51,8 @@ class Outbox:
 
     def fact(self, kind: str, fleet: str, original: bytes, headers: Headers) -> None:
         """Forward an event of this type, that a decision may depend on, in its own bytes."""
-        value = encode_fact(kind, self._source(), self.log_time, original)
+        value = encode_fact(kind, self.partition, self.offset, self.index, self.log_time, original)
+        self.index += 1
         self._to_fleet(fleet, value, _trace(headers) if headers else ())
 
     def liveness(self, kind: str, fleet: str, agent_id: str, silence: int) -> None:
