@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up kafka test unit long check format lock clean
+.PHONY: help setup demo up kafka test unit bench long check format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: setup ## Run the whole test suite, on a real Kafka
 
 unit: setup ## Run the tests that need no Kafka
 	$(BIN)/pytest tests/unit tests/contract
+
+bench: setup ## Measure throughput beside other stream processors; make bench ARGS="windows --agents 1000"
+	$(BIN)/coordinator bench $(ARGS)
 
 long: setup ## Run the crash tests in their long form: ten kills, ten minutes of silence
 	COORDINATOR_LONG_TESTS=1 $(BIN)/pytest tests/crash

@@ -72,7 +72,7 @@ ShortWay: TypeAlias = Callable[[Record, ClockRow], Outcome | None]
 
 
 def short_way(tables: Tables, fleets: Fleets, windows: Windows, outbox: Outbox) -> ShortWay:
-    """The short way over these tables. A closure: looking its parts up again and again would cost a tenth of it."""
+    """The short way over these tables. A closure: looking up its parts each time would cost a tenth of it."""
     agents = tables.agents
     rows = agents.rows
     states = fleets.states

@@ -9,6 +9,7 @@ import typer
 
 from streams.cli import (
     agents,
+    bench,
     cancel,
     dev,
     explain,
@@ -57,6 +58,7 @@ app.command("tasks", rich_help_panel=_SEE)(tasks.tasks)
 app.command("explain", rich_help_panel=_SEE)(explain.explain)
 app.command("tail", rich_help_panel=_SEE)(tail.tail)
 app.command("schema", rich_help_panel=_OTHER)(schema.schema)
+app.command("bench", rich_help_panel=_OTHER)(bench.bench)
 app.command("version", rich_help_panel=_OTHER)(version.version)
 
 

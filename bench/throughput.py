@@ -1,0 +1,138 @@
+"""Throughput: how many events a CPU-second sees through, from the topic into what a contender calls its state."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.environments import python_of
+from bench.meter import Task
+from bench.runner import Row, run_in_turns, summary
+from bench.workload import WORKLOADS, load
+from streams import topics
+from streams.kafka import LocalKafka
+
+PARTITIONS = 4
+
+
+def own(module: str) -> Callable[[], Sequence[str]]:
+    """The command of a row that runs in the project's own environment."""
+    return lambda: [sys.executable, "-m", f"bench.rows.{module}"]
+
+
+def peer(module: str, environment: str, *packages: str) -> Callable[[], Sequence[str]]:
+    """The command of a row that needs an environment of its own."""
+    return lambda: [python_of(environment, *packages), "-m", f"bench.rows.{module}"]
+
+
+QUIX = ("quix", "quix", "quixstreams==3.28.1", "orjson")
+BYTEWAX = ("bytewax_fold", "bytewax", "bytewax[kafka]==0.21.1", "orjson")
+
+ROWS = {
+    row.name: row
+    for row in (
+        Row("limit", "librdkafka in a loop + orjson + dict: nothing checked, nothing saved", own("limit")),
+        Row("write-back", "the same + RocksDB and changelog, once a second", own("write_back")),
+        Row("aiokafka", "aiokafka getmany + orjson + dict: what asyncio allows", own("aiokafka_dict")),
+        Row(
+            "ours", "ingress fold: checks, dedupe, windows, table, changelog, store, checkpoints", own("ours")
+        ),
+        Row("faust", "stock Faust 0.15.3: a table in memory and its changelog", own("faust_table")),
+        Row("quix", "Quix Streams 3.28.1: stateful apply, RocksDB and changelog", peer(*QUIX)),
+        Row("bytewax", "Bytewax 0.21.1: stateful_map in memory", peer(*BYTEWAX)),
+    )
+}
+
+
+ONLY_THROUGHPUT = ("write-back", "faust", "bytewax")
+"""Rows that have no windows."""
+
+
+def rows_of(workload: str) -> dict[str, Row]:
+    """The contenders for a workload, by name."""
+    if workload == "throughput":
+        return ROWS
+    return {
+        name: dataclasses.replace(row, options={**row.options, workload: True})
+        for name, row in ROWS.items()
+        if name not in ONLY_THROUGHPUT
+    }
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What was measured."""
+
+    workload: str
+    events: int
+    agents: int
+    partitions: int
+    repetitions: int
+
+
+@contextmanager
+def broker(bootstrap: str | None) -> Iterator[str]:
+    """The given Kafka, or one of our own in a directory that is gone afterwards."""
+    if bootstrap:
+        yield bootstrap
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-kafka-") as directory,
+        LocalKafka(Path(directory)) as local,
+    ):
+        yield local.bootstrap
+
+
+def measure(
+    setup: Setup, rows: Sequence[Row], bootstrap: str, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Load the topic, run the rows in turns; the result as ``--json`` prints it."""
+    workload = WORKLOADS[setup.workload]
+    prefix = f"bench-{uuid.uuid4().hex[:8]}."
+    partitions = topics.Partitions(events=setup.partitions)
+    layout = topics.Layout(prefix=prefix, application=prefix.rstrip("."), partitions=partitions)
+    asyncio.run(topics.create(bootstrap, layout))
+    topic = topics.real_name(prefix, "events")
+    size = load(
+        bootstrap,
+        topic,
+        workload,
+        count=setup.events,
+        agents=setup.agents,
+        partitions=setup.partitions,
+        progress=lambda done: progress(f"loading {done} of {setup.events} events"),
+    )
+
+    def task(row: Row, run: str, directory: str) -> Task:
+        return Task(
+            bootstrap=bootstrap,
+            topic=topic,
+            prefix=prefix,
+            partitions=setup.partitions,
+            events=setup.events,
+            agents=setup.agents,
+            run=run,
+            directory=directory,
+            options=row.options,
+        )
+
+    runs, missing = run_in_turns(rows, repetitions=setup.repetitions, make_task=task, progress=progress)
+    return {
+        "workload": setup.workload,
+        "what": workload.what,
+        "events": setup.events,
+        "agents": setup.agents,
+        "partitions": setup.partitions,
+        "repetitions": setup.repetitions,
+        "bytes_per_event": round(size / setup.events),
+        "rows": summary(runs),
+        "missing": missing,
+    }

@@ -1,0 +1,115 @@
+"""The events that are measured: what a fleet of agents says, deterministic, loaded once and read by every row."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import orjson
+from confluent_kafka import Producer
+
+from models.partition import partition_of
+
+SEED = 20261122
+BEAT = 1.0
+"""Seconds of event time between two events of an agent."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One kind of traffic."""
+
+    name: str
+    what: str
+    """For people."""
+    value: Callable[[random.Random, str, int, float], dict[str, object]]
+    """``(chance, agent_id, seq, time) -> event``."""
+
+
+def _mixed(chance: random.Random, agent_id: str, seq: int, at: float) -> dict[str, object]:
+    """Six heartbeats to three metric reports to one response, about 150 bytes each."""
+    kind = chance.random()
+    event: dict[str, object] = {
+        "type": "status_update",
+        "agent_id": agent_id,
+        "incarnation": 1,
+        "seq": seq,
+        "time": at,
+    }
+    if kind < 0.6:
+        return {**event, "status": "active"}
+    if kind < 0.9:
+        metrics = {"cpu": round(chance.random(), 4), "queue": chance.randrange(20)}
+        return {**event, "type": "metric_report", "metrics": metrics}
+    answer = {
+        "directive_id": f"default.{seq}.0",
+        "outcome": "progress",
+        "progress": round(chance.random(), 3),
+    }
+    return {**event, "type": "directive_response", **answer}
+
+
+def _loads(chance: random.Random, agent_id: str, seq: int, at: float) -> dict[str, object]:
+    """Heartbeats with the agent's load, each of them a sample in a window; about 150 bytes."""
+    beat = {"type": "status_update", "agent_id": agent_id, "incarnation": 1, "seq": seq, "time": at}
+    return {**beat, "status": "active", "current_load": round(chance.random(), 4)}
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("throughput", "heartbeats, metric reports and responses, 6:3:1", _mixed),
+        Workload("windows", "heartbeats with a load, in 10 s event-time windows", _loads),
+    )
+}
+
+
+def events(workload: Workload, count: int, agents: int, start: float) -> Iterator[tuple[str, bytes]]:
+    """Agent id and value of each event, in the order of event time: all agents in turn, once in :data:`BEAT`."""
+    chance = random.Random(SEED)
+    names = [f"agent-{number:06d}" for number in range(agents)]
+    for number in range(count):
+        seq, position = divmod(number, agents)
+        at = round(start + (number / agents) * BEAT, 3)
+        yield names[position], orjson.dumps(workload.value(chance, names[position], seq, at))
+
+
+def load(
+    bootstrap: str,
+    topic: str,
+    workload: Workload,
+    *,
+    count: int,
+    agents: int,
+    partitions: int,
+    progress: Callable[[int], None],
+) -> int:
+    """Append the events, each to its agent's partition; returns their size in bytes."""
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "linger.ms": 20,
+            "batch.num.messages": 5_000,
+            "queue.buffering.max.messages": 200_000,
+        }
+    )
+    homes: dict[str, int] = {}
+    size = 0
+    for number, (agent_id, value) in enumerate(events(workload, count, agents, time.time())):
+        home = homes.get(agent_id)
+        if home is None:
+            home = homes[agent_id] = partition_of(agent_id.encode(), partitions)
+        size += len(value)
+        while True:
+            try:
+                producer.produce(topic, value, agent_id, home)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if number % 1_000 == 0:
+            producer.poll(0)
+            progress(number)
+    producer.flush()
+    return size
