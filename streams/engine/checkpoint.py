@@ -30,6 +30,7 @@ from streams.engine.errors import (
 from streams.engine.producer import EngineProducer, Message
 from streams.engine.store import StoreDamaged, StoreMeta
 from streams.engine.task import PartitionTask, PendingCheckpoint
+from streams.failpoints import failpoint
 
 log = logging.getLogger("coordinator.engine")
 
@@ -86,8 +87,12 @@ class Checkpointer:
             started = time.monotonic()
             pending = [task.begin_checkpoint() for task in tasks if task.has_news]
             try:
+                if pending:
+                    failpoint("checkpoint.begun")
                 await self._await_outputs(pending)  # 1
+                failpoint("checkpoint.outputs-acked")
                 owned = await self._write_changelog(pending)  # 2
+                failpoint("checkpoint.changelog-acked")
             except BaseException as error:
                 for checkpoint in pending:  # what was dirty is forgotten: these rows must not be saved later
                     checkpoint.task.failure = checkpoint.task.failure or error
@@ -95,9 +100,11 @@ class Checkpointer:
             # A task may have been given up while its rows were under way: then its store is another's by now.
             owned = [checkpoint for checkpoint in owned if checkpoint.task.failure is None]
             self._write_stores(owned)  # 3
+            failpoint("checkpoint.store-written")
             for checkpoint in owned:
                 checkpoint.task.saved_position = checkpoint.mark.position
             await self._commit(tasks)  # 4
+            failpoint("checkpoint.committed")
             if pending:
                 self.taken += len(owned)
                 self.last_seconds = time.monotonic() - started
@@ -131,6 +138,7 @@ class Checkpointer:
             sent = await self._producer.submit(
                 self._changelog, task.partition, changelog_messages(checkpoint), CHANGELOG_BATCH_BYTES
             )
+            failpoint("checkpoint.rows-submitted")
             for future, records in sent:
                 offset: int = (await future).offset
                 if offset < task.changelog_end:

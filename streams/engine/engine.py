@@ -42,6 +42,7 @@ from streams.engine.task import PartitionTask
 from streams.engine.transport import QUEUED_BATCHES, BatchSchema, NullMonitor, Transport
 from streams.engine.watchdog import RUNNING, Watchdog
 from streams.errors import BrokerUnreachable
+from streams.failpoints import failpoint
 from streams.library_logs import quiet_libraries
 
 log = logging.getLogger("coordinator.engine")
@@ -172,6 +173,7 @@ class Engine:
                 f"no broker answers at {self.settings.bootstrap_servers}: {error!r}. "
                 "Start Kafka or correct the address"
             ) from error
+        failpoint("start.connected")
         self.watchdog.progress("connected")
         for table in self.tables.values():
             table.connect()
@@ -219,6 +221,7 @@ class Engine:
         restored = await asyncio.gather(
             *(table.restore(wanted[table.name]) for table in self.tables.values())
         )
+        failpoint("restore.done")
         # No await from here on: either all partitions open, or none.
         for table, tasks in zip(self.tables.values(), restored, strict=True):
             for partition, task in table.warm.items():
@@ -236,6 +239,7 @@ class Engine:
     async def give_up_partitions(self, *, stopping: bool) -> None:
         """A last checkpoint of everything, after which nothing is folded until the next restore."""
         self.watchdog.enter(STOPPING if stopping else REBALANCING)
+        failpoint("stop.begun" if stopping else "revoke.begun")
         await self._abandon_restore()
         patience = self.settings.stop_timeout * 0.6 if stopping else self.settings.rebalance_timeout * 0.6
         given_up = {}
@@ -259,6 +263,7 @@ class Engine:
                     task.failure = task.failure or error
         except EngineError as error:
             self.fail(error)
+        failpoint("stop.saved" if stopping else "revoke.saved")
         for table in self.tables.values():
             for partition, task in given_up[table.name].items():
                 if task.failure is None and not stopping:
@@ -301,14 +306,16 @@ class Engine:
 
     def fold(self, task: PartitionTask, batch: RecordBatch) -> tuple[Sequence[Record], list[Output]]:
         """Fold a batch and begin to send what comes of it; see ``FoldTable.fold``."""
-        with self.fatal():
+        with self.fatal(), task.poisoned_by_exceptions():
+            failpoint("fold.begun")
             records, outputs = task.fold_batch(batch)
-        if outputs:
-            sending = asyncio.ensure_future(
-                self.producer.send_outputs(outputs, task.send_order, task.partition)
-            )
-            task.sends.add(sending)
-            sending.add_done_callback(lambda done: self._sent(task, done))
+            failpoint("fold.done")
+            if outputs:
+                sending = asyncio.ensure_future(
+                    self.producer.send_outputs(outputs, task.send_order, task.partition)
+                )
+                task.sends.add(sending)
+                sending.add_done_callback(lambda done: self._sent(task, done))
         if task.unsaved >= self.settings.checkpoint_records:
             self._checkpoint_due.set()
         return records, outputs

@@ -19,6 +19,7 @@ from models.fold import Headers, Output
 from models.partition import partition_of
 from streams.engine.aiokafka_internals import new_batch
 from streams.engine.errors import NotDelivered, TopicUnfit
+from streams.failpoints import failpoint
 
 OUTPUT_BATCH_BYTES = 512 << 10
 """Half of Kafka's default ``max.message.bytes``, which bounds whole batches. A bigger record goes alone."""
@@ -162,8 +163,10 @@ class EngineProducer:
                     await self._by_partition(outputs, source_partition)
                 ).items():
                     futures += await self.submit(name, partition, messages, OUTPUT_BATCH_BYTES)
+            failpoint("emit.submitted")
             for future, _ in futures:
                 await future
+            failpoint("emit.acked")
         except KafkaError as error:
             raise NotDelivered(name, error) from error
         finally:

@@ -39,6 +39,7 @@ from streams.engine.errors import (
 from streams.engine.producer import OUTPUT_BATCH_BYTES, EngineProducer
 from streams.engine.store import LocalStore, Snapshot, StoreDamaged, StoreMeta
 from streams.engine.task import PartitionTask
+from streams.failpoints import failpoint
 
 log = logging.getLogger("coordinator.engine")
 
@@ -168,6 +169,7 @@ class Restorer:
         try:
             async with self._consumer() as consumer:
                 await self._read_until_proved(consumer, cold)
+                failpoint("restore.changelog-read")
                 bounds = await self._bounds(consumer, partitions)
                 for restoring in cold:
                     tasks[restoring.partition] = self._open(restoring, bounds[restoring.partition])
@@ -227,6 +229,7 @@ class Restorer:
                     partition,
                     f"{self._source.changelog} does not take a fence: {error!r}",
                 ) from error
+        failpoint("restore.fenced")
         return fences
 
     # -- 2: the local copy ------------------------------------------------------------------------------------
@@ -241,6 +244,7 @@ class Restorer:
         except StoreDamaged as error:
             self._drop(store, str(error))
             snapshot = None
+        failpoint("restore.store-loaded")
         return _Restoring(partition, fence, store, snapshot, _replay_from(snapshot))
 
     def _check_usable(self, meta: StoreMeta, fence: int) -> None:
@@ -352,6 +356,7 @@ class Restorer:
                     saved_at=time.time(),
                 ),
             )
+            failpoint("restore.store-updated")
         except StoreDamaged as error:
             log.warning(
                 "local store dropped",

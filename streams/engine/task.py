@@ -7,7 +7,8 @@ after a crash meets exactly the state that it met the first time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.fold import Fold, Output, Record
@@ -124,6 +125,15 @@ class PartitionTask:
         self.position = batch.next_offset
         self.high_watermark = max(self.high_watermark, batch.high_watermark)
         return records, outputs
+
+    @contextlib.contextmanager
+    def poisoned_by_exceptions(self) -> Iterator[None]:
+        """Whatever is raised inside, nothing of this task is saved from then on: its outputs may not be sent."""
+        try:
+            yield
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
 
     # -- rows -------------------------------------------------------------------------------------------------
 
