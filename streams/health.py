@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from aiokafka.errors import KafkaError
 
+from streams.engine.errors import NotRunning
 from streams.engine.watchdog import RUNNING
 
 if TYPE_CHECKING:
@@ -53,12 +54,14 @@ class HealthCheck:
             return False, f"failed: {self.engine.failure}"
         if phase != RUNNING:
             return False, f"{phase} ({self.engine.watchdog.progress_text})"
+        if self.engine.broker_is_silent:
+            return False, "the broker acknowledges nothing; is it frozen, or the network?"
         return True, "all assigned partitions are restored"
 
     async def _check_broker(self) -> str:
         try:
             await self.engine.producer.probe(PROBE_TIMEOUT)
-        except (KafkaError, TimeoutError, RuntimeError) as error:
+        except (KafkaError, TimeoutError, NotRunning) as error:
             address = self.engine.settings.bootstrap_servers
             return f"{address} does not answer ({type(error).__name__}); is Kafka running there?"
         return OK

@@ -18,6 +18,7 @@ from models.fleet import FleetFold
 from models.ingress import IngressFold
 from streams.data_directory import DataDirectory
 from streams.engine import Engine, EngineSettings, install
+from streams.engine.errors import NotRunning
 from streams.health import HealthCheck
 from streams.http import HttpServer
 from streams.http.views import StateViews
@@ -94,6 +95,7 @@ class CoordinatorAgent:
     ) -> None:
         settings = config.settings() if isinstance(config, CoordinatorConfig) else config
         self.settings = settings = settings or load_settings()
+        self._started = False
         self.logs = LogManager(settings.log_level, settings.log_format)
         self.logger = self.logs.logger
         self.data_directory = DataDirectory(settings.data_dir)
@@ -201,8 +203,11 @@ class CoordinatorAgent:
         """Start inside a running program; returns when the state is restored and events are folded.
 
         Raises:
-            StreamsError: if it cannot start, saying why and what to do.
+            StreamsError: if it cannot start, saying why and what to do; also if it was started before.
         """
+        if self._started:
+            raise NotRunning("the coordinator has been started before")
+        self._started = True
         self.logger.info("starting coordinator", broker=self.settings.kafka_bootstrap_servers)
         await self.app.start()
         self.logger.info("coordinator started", http=self.http.address)

@@ -25,10 +25,10 @@ from streams.engine.aiokafka_internals import Reader, choose_reader
 from streams.engine.batches import RecordBatch
 from streams.engine.changelog_topic import check_changelog
 from streams.engine.errors import (
+    BrokersSilent,
     EngineError,
     EngineMisused,
     Fenced,
-    NotDelivered,
     OutputsNotDelivered,
     TopicUnfit,
 )
@@ -74,6 +74,8 @@ class Engine:
         self._assignments = 0
         self._last_restore_seconds = 0.0
         self._last_checkpoint_at: float | None = None
+        self._unacked_seconds = 0.0
+        """For how long the oldest batch under way has waited for its ack."""
 
     # -- wiring -----------------------------------------------------------------------------------------------
 
@@ -401,27 +403,33 @@ class Engine:
 
     async def _watch_deliveries(self) -> None:
         """Tell of a broker that takes batches and acknowledges none; give up on it after a while."""
-        patience = self.settings.delivery_timeout
         oldest: tuple[str, float] | None = None
-        waited, told, looked = 0.0, False, time.monotonic()
+        looked, told = time.monotonic(), False
         while self.failure is None:
             await asyncio.sleep(_LOOK_AT_DELIVERIES_EVERY)
             before, oldest = oldest, self.producer.oldest_unacked()
             # A process that was stopped or busy meanwhile has not looked for acks all that time.
             passed = min(time.monotonic() - looked, 2 * _LOOK_AT_DELIVERIES_EVERY)
             looked = time.monotonic()
-            waited = waited + passed if oldest is not None and oldest == before else 0.0
+            same = oldest is not None and oldest == before
+            self._unacked_seconds = self._unacked_seconds + passed if same else 0.0
             topic = "" if oldest is None else oldest[0]
-            if waited > patience:
-                raise NotDelivered(topic, TimeoutError(f"no answer for {waited:.0f} s"))
-            if told != (waited > patience / 4):
+            if self._unacked_seconds > self.settings.delivery_timeout:
+                raise BrokersSilent(self.settings.bootstrap_servers, topic, self._unacked_seconds)
+            if told != self.broker_is_silent:
                 told = not told
                 if told:
                     log.warning(
-                        "broker acknowledges nothing", extra={"topic": topic, "seconds": round(waited)}
+                        "broker acknowledges nothing",
+                        extra={"topic": topic, "seconds": round(self._unacked_seconds)},
                     )
                 else:
                     log.info("broker acknowledges again")
+
+    @property
+    def broker_is_silent(self) -> bool:
+        """Whether something has been under way for so long that this worker is of no use at the moment."""
+        return self._unacked_seconds > self.settings.delivery_timeout / 4
 
     def drop_fenced(self, table: FoldTable, task: PartitionTask, error: Fenced) -> None:
         """The group has another owner; its rebalance must reach us soon, or something is badly wrong."""

@@ -143,6 +143,23 @@ class NotDelivered(EngineError):
         self.topic = topic
 
 
+class BrokersSilent(EngineError):
+    """The brokers are connected, or were, and acknowledge nothing.
+
+    Attributes:
+        seconds: For how long.
+    """
+
+    exit_status = 4
+
+    def __init__(self, bootstrap_servers: str, topic: str, seconds: float) -> None:
+        super().__init__(
+            f"Kafka at {bootstrap_servers} has acknowledged nothing for {seconds:.0f} s, last for {topic}. "
+            "Check that the brokers are up and reachable, then start again: nothing is lost"
+        )
+        self.seconds = seconds
+
+
 class DeadlineExceeded(EngineError):
     """Starting, rebalancing, restoring or stopping made no progress for too long.
 
@@ -158,6 +175,13 @@ class DeadlineExceeded(EngineError):
         )
         self.phase = phase
         self.seconds = seconds
+
+
+class NotRunning(EngineError):
+    """Something was asked of a coordinator that has not started, or has stopped."""
+
+    def __init__(self, what: str = "the coordinator does not run") -> None:
+        super().__init__(f"{what}: await start() first; after stop() make another one, for each runs once")
 
 
 class EngineMisused(EngineError):

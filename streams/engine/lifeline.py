@@ -43,6 +43,7 @@ class Lifeline:
             },
             final=frozenset({STOPPING, FAILED}),
             on_overdue=self._fail_from_thread,
+            reason=lambda: self.failure,
             force_exit=settings.force_exit,
         )
         self._crash = crash

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from models.fold import Headers, Output
 from models.partition import partition_of
 from streams.engine.aiokafka_internals import new_batch
-from streams.engine.errors import NotDelivered, TopicUnfit
+from streams.engine.errors import NotDelivered, NotRunning, TopicUnfit
 from streams.failpoints import failpoint
 
 OUTPUT_BATCH_BYTES = 512 << 10
@@ -206,7 +206,7 @@ class EngineProducer:
     @property
     def _client(self) -> AIOKafkaProducer:
         if self._kafka is None:
-            raise RuntimeError("the producer is not started")
+            raise NotRunning()
         return self._kafka
 
 

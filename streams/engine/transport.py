@@ -49,6 +49,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         )
         return consumer
 
+    async def on_thread_stop(self) -> None:
+        # drivers/aiokafka.py:549: aiokafka's ``stop`` cancels its fetches, and with a broker that is gone it lets
+        # their cancellation through; then the thread dies without a word to who waits for its end.
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            log.info("consumer stopped in the middle of a fetch")
+
     async def _fetch_records(
         self,
         consumer: AIOKafkaConsumer,

@@ -35,11 +35,20 @@ class Watchdog:
         *,
         final: frozenset[str],
         on_overdue: Callable[[DeadlineExceeded], None],
+        reason: Callable[[], BaseException | None] = lambda: None,
         force_exit: bool,
     ) -> None:
+        """
+        Args:
+            deadlines: Seconds, by phase.
+            final: Phases whose deadline ends the process, since there is nobody left to tell.
+            on_overdue: Told of a phase that is overdue, once.
+            reason: Why the process is going down, if it is: its last words.
+            force_exit: Whether the process may be ended at all.
+        """
         self._deadlines = deadlines
         self._final = final
-        """Phases whose deadline ends the process, since there is nobody left to tell."""
+        self._reason = reason
         self._on_overdue = on_overdue
         self._force_exit = force_exit
         self._stopped = threading.Event()
@@ -105,6 +114,10 @@ class Watchdog:
             log.critical("cannot stop", extra={"phase": phase, "seconds": round(waited, 1)})
             self.stop()
             return
+        reason = self._reason()
+        words = f"{phase} took longer than {waited:.0f} s; the process was ended"
+        if reason is not None:
+            words = f"error: {reason}\n({words})" if "\n" in str(reason) else f"error: {reason} ({words})"
         # Handlers may be what hangs, so say it as directly as can be.
-        print(f"{phase} took longer than {waited:.0f} s; ending the process", file=sys.__stderr__, flush=True)
-        os._exit(EXIT_STATUS)
+        print(words, file=sys.__stderr__, flush=True)
+        os._exit(getattr(reason, "exit_status", EXIT_STATUS))

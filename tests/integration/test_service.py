@@ -10,6 +10,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from streams.engine.errors import NotRunning
 from streams.errors import BrokerUnreachable
 from streams.service import CoordinatorAgent
 from streams.settings import load_settings
@@ -184,6 +185,15 @@ async def test_health_metrics_and_state_are_served(coordinator: CoordinatorAgent
     assert "the fleet 'default' has no task 'nobody'" in problem
     assert (await get(coordinator, "/v1/tasks?limit=many"))[0] == 400
     assert (await get(coordinator, "/nowhere"))[0] == 404
+
+
+async def test_a_coordinator_runs_once(coordinator: CoordinatorAgent) -> None:
+    with pytest.raises(NotRunning, match="started before"):
+        await coordinator.start()
+    await coordinator.stop()
+    with pytest.raises(NotRunning, match="does not run"):
+        await coordinator.message_handler.process_message({"type": "task_submitted", "task_id": "t1"})
+    await coordinator.stop()
 
 
 async def test_a_missing_broker_is_named_with_what_to_do(tmp_path: Path) -> None:

@@ -68,3 +68,26 @@ def test_a_process_that_cannot_stop_is_ended_with_a_reason() -> None:
     )
     assert done.returncode == 1
     assert "stopping took longer than" in done.stderr
+
+
+def test_the_last_words_of_a_process_that_cannot_stop_are_its_reason() -> None:
+    code = """
+import subprocess
+import sys
+import time
+from streams.engine.errors import BrokersSilent
+from streams.engine.watchdog import Watchdog
+dog = Watchdog(
+    {"failed": 0.1},
+    final=frozenset({"failed"}),
+    on_overdue=print,
+    reason=lambda: BrokersSilent("h:1", "events", 46.0),
+    force_exit=True,
+)
+dog.start()
+dog.enter("failed")
+time.sleep(20)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: Kafka at h:1 has acknowledged nothing for 46 s")
