@@ -45,6 +45,8 @@ class Row:
     command: Callable[[], Sequence[str]]
     """Makes what it needs, if need be, and gives the command that runs it."""
     options: dict[str, Any] = field(default_factory=dict)
+    at_most: int | None = None
+    """Events after which a slow one has shown how slow it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import kafka_streams_build
 from bench.environments import python_of
 from bench.meter import Task
 from bench.runner import Row, run_in_turns, summary
@@ -45,8 +46,20 @@ ROWS = {
         Row(
             "ours", "ingress fold: checks, dedupe, windows, table, changelog, store, checkpoints", own("ours")
         ),
-        Row("faust", "stock Faust 0.15.3: a table in memory and its changelog", own("faust_table")),
-        Row("quix", "Quix Streams 3.28.1: stateful apply, RocksDB and changelog", peer(*QUIX)),
+        Row(
+            "faust",
+            "stock Faust 0.15.3: a table in memory and its changelog",
+            own("faust_table"),
+            at_most=40_000,
+        ),
+        Row(
+            "kafka-streams",
+            "Kafka Streams 4.3: aggregate, RocksDB and changelog",
+            kafka_streams_build.command,
+        ),
+        Row(
+            "quix", "Quix Streams 3.28.1: stateful apply, RocksDB and changelog", peer(*QUIX), at_most=400_000
+        ),
         Row("bytewax", "Bytewax 0.21.1: stateful_map in memory", peer(*BYTEWAX)),
     )
 }
@@ -117,7 +130,7 @@ def measure(
             topic=topic,
             prefix=prefix,
             partitions=setup.partitions,
-            events=setup.events,
+            events=min(setup.events, row.at_most or setup.events),
             agents=setup.agents,
             run=run,
             directory=directory,
