@@ -70,7 +70,7 @@ def dev(
     from streams.cli.sdk import told
     from streams.dev.demo import default_rate
     from streams.dev.run import DemoOptions
-    from streams.dev.session import DevOptions, Session, kafka_for
+    from streams.dev.session import DevOptions, Session, check_http_port, kafka_for
     from streams.dev.summary import drawn
     from streams.errors import ConfigurationError
     from streams.settings import load_settings
@@ -86,6 +86,7 @@ def dev(
         http_port=http_port,
         live=sys.stdout.isatty() and not json,
     )
+    check_http_port(options)
     with kafka_for(options, load_settings(topic_prefix=prefix)) as (settings, check_kafka):
         session = Session(options, settings, check_kafka)
         with told():

@@ -25,7 +25,7 @@ from streams.dev.processes import Death, WorkerProcess, worker_command
 from streams.dev.run import DemoOptions, DemoRun
 from streams.dev.together import first_of, stopped_by_signals
 from streams.dev.watch import watch
-from streams.errors import StreamsError
+from streams.errors import ConfigurationError, StreamsError
 from streams.settings import Settings
 from streams.topics import ensure_topics
 
@@ -61,6 +61,20 @@ class WorkerNotReady(StreamsError):
 
     def __init__(self, seconds: float, reason: str, log: Path) -> None:
         super().__init__(f"the worker is not ready after {seconds:.0f} s: {reason}; its log is {log}")
+
+
+def check_http_port(options: DevOptions) -> None:
+    """Do nothing unless the port that the worker is to have is taken; told now, before anything has started.
+
+    Raises:
+        ConfigurationError: It is.
+    """
+    port = options.http_port
+    if port and not port_is_free("127.0.0.1", port):
+        raise ConfigurationError(
+            f"--http-port {port} on 127.0.0.1 is taken by another process. Choose another port, or leave it out "
+            f"to get a free one; 'ss -ltnp sport = :{port}' shows who has it."
+        )
 
 
 @contextmanager

