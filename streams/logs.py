@@ -68,7 +68,7 @@ class LogManager:
             "filters": {"repeats": {"()": OncePerWhile}},
             "handlers": {
                 "stderr": {
-                    "class": "logging.StreamHandler",
+                    "class": "streams.disk.LogStream",
                     "stream": "ext://sys.stderr",
                     "formatter": "line",
                     "filters": ["repeats"],

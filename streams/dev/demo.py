@@ -57,12 +57,20 @@ class Demo:
         self.registered = asyncio.Event()
         """All agents are there; tasks that come earlier would wait for those that are not."""
         self._starting = agents
+        self._working: list[asyncio.Task[None]] = []
 
     async def work(self) -> None:
         """Run all agents until cancelled; they then finish what they work on and deregister."""
         async with asyncio.TaskGroup() as group:
-            for agent in self.agents:
+            self._working = [
                 group.create_task(self._work(agent), name=f"demo agent {agent.agent_id}")
+                for agent in self.agents
+            ]
+
+    def abandon(self) -> None:
+        """Cancel all agents, before :meth:`work` is: twice cancelled they leave without their last words."""
+        for agent in self._working:
+            agent.cancel()
 
     async def submit(self, rate: float, total: int | None) -> None:
         """Submit tasks at so many a second, ``total`` in all or without end."""

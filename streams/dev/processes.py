@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.disk import DiskFull, is_full
 from streams.errors import ConfigurationError, StreamsError
 
 STOP_TIMEOUT = 12.0
@@ -97,6 +98,7 @@ class WorkerProcess:
 
         Raises:
             WorkerKeepsDying: when it died more than :data:`PATIENCE` times in a row.
+            DiskFull: when it did, and there is no space for what it writes.
         """
         deaths = 0
         while not self._stopping:
@@ -109,6 +111,8 @@ class WorkerProcess:
             deaths = 1 if lived >= STABLE_AFTER or status == -signal.SIGKILL else deaths + 1
             # A setting that a worker cannot work with stays what it is, however often one is started.
             if deaths > PATIENCE or status == ConfigurationError.exit_status:
+                if is_full(self.log):
+                    raise DiskFull(self.log.parent, "the worker ended")
                 raise WorkerKeepsDying(deaths, status, self.log, self.last_lines())
             pause = min(8.0, 0.5 * 2 ** (deaths - 1))
             pid = self._process.pid if self._process else 0
@@ -127,6 +131,12 @@ class WorkerProcess:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+    def kill(self) -> None:
+        """End it at once and for good, where a graceful stop would only wait for what cannot come any more."""
+        self._stopping = True
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
 
     def last_lines(self, count: int = 8) -> list[str]:
         """The end of what it logged since its last start."""

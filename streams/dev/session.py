@@ -25,6 +25,7 @@ from streams.dev.processes import Death, WorkerProcess, worker_command
 from streams.dev.run import DemoOptions, DemoRun
 from streams.dev.together import first_of, stopped_by_signals
 from streams.dev.watch import watch
+from streams.disk import LogFile, told_if_full
 from streams.errors import ConfigurationError, StreamsError
 from streams.settings import Settings
 from streams.topics import ensure_topics
@@ -128,8 +129,18 @@ class Session:
         """Run until done, if that is wanted and can be, else until SIGINT or SIGTERM.
 
         Raises:
+            DiskFull: if there is no space for what it writes.
             StreamsError: if a part of it cannot go on.
         """
+        with told_if_full(self.options.data_dir):
+            try:
+                await self._go()
+            except Exception:
+                # What breaks because Kafka has died is not the cause.
+                self.check_kafka()
+                raise
+
+    async def _go(self) -> None:
         _log_to(self.options.data_dir / "dev.log")
         await ensure_topics(self.settings)
         where = Coordinator(self.settings.kafka_bootstrap_servers, self.settings.topic_prefix)
@@ -155,8 +166,19 @@ class Session:
 
     async def _watch_kafka(self) -> None:
         while True:
-            self.check_kafka()
+            try:
+                self.check_kafka()
+            except StreamsError:
+                await self._abandon()
+                raise
             await asyncio.sleep(0.5)
+
+    async def _abandon(self) -> None:
+        """Without Kafka nothing can be stopped in order: checkpoints and last words would wait for it in vain."""
+        self.worker.kill()
+        if self.run is not None:
+            self.run.demo.abandon()
+            await asyncio.sleep(0)  # so that the cancellation that follows is a second one
 
     async def _work(self) -> None:
         """The demo, once the worker is ready, under a view of it all."""
@@ -276,7 +298,7 @@ def _port(wanted: int | None, favourite: int) -> int | None:
 def _log_to(path: Path) -> None:
     """Send what libraries log into a file: on the terminal it would tear the picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
+    handler = LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -14,6 +14,7 @@ from typing import Self
 
 from rich.console import Console
 
+from streams.disk import DiskFull, is_full, told_if_full
 from streams.kafka import guardian
 from streams.kafka.configuration import JVM_OPTIONS, LOG4J_PROPERTIES, server_properties
 from streams.kafka.directory import DataDirectory
@@ -38,6 +39,8 @@ _DAMAGE = re.compile(
     r"|Error while reading|MalformedInputException|Malformed line|quorum-state|meta\.properties"
 )
 """What Kafka 4 says when it is its own files that keep it from starting."""
+
+_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
 
 _TELLING = re.compile(
     r"\S+ (?:ERROR|FATAL) (?P<words>.*?)(?: \([\w.]+\))?$"
@@ -100,6 +103,7 @@ class LocalKafka:
             JavaNotFound, JarsUnavailable: Something it needs is not here.
             PortTaken, DataDirectoryInUse, DataDirectoryRefused: It cannot have what it was told to use.
             DataDirectoryDamaged: Its files do not fit together.
+            DiskFull: There is no space for them.
             BrokerStartFailed: Anything else; the message quotes its log.
         """
         if self._guardian is not None:
@@ -112,7 +116,8 @@ class LocalKafka:
         while self._guardian is None:
             attempts_left -= 1
             try:
-                self._start(java, jars)
+                with told_if_full(self.directory.path):
+                    self._start(java, jars)
             except PortTaken:
                 if not attempts_left:
                     raise
@@ -168,9 +173,12 @@ class LocalKafka:
 
         Raises:
             BrokerExited: It has ended although nobody called :meth:`stop`.
+            DiskFull: It has ended since it could write no more.
         """
         if self._guardian is not None and (status := self._guardian.poll()) is not None:
             self.stop()
+            if self._ran_out_of_space():
+                raise DiskFull(self.directory.path, "Kafka ended")
             raise BrokerExited(status, self.log)
 
     def _write_configuration(self, port: int) -> None:
@@ -203,6 +211,8 @@ class LocalKafka:
             raise BrokerStartFailed(self.log, f"formatting took over {START_TIMEOUT:.0f} s") from None
         finally:
             os.close(descriptor)
+        if status and self._ran_out_of_space():
+            raise DiskFull(self.directory.path, "Kafka did not start")
         if status:
             raise BrokerStartFailed(self.log, f"formatting its directory failed: {self._last_error()}")
 
@@ -258,16 +268,28 @@ class LocalKafka:
             )
 
     def _why_it_ended(self, port: int, status: int) -> Exception:
-        if _ADDRESS_IN_USE.search(self.log.read_text(errors="replace")):
+        if _ADDRESS_IN_USE.search(self._log_text()):
             return PortTaken(port)
+        if self._ran_out_of_space():
+            return DiskFull(self.directory.path, "Kafka did not start")
         error = self._last_error()
         if _DAMAGE.search(error):
             return DataDirectoryDamaged(self.directory.path, error)
         return BrokerStartFailed(self.log, f"it ended with status {status}: {error}")
 
+    def _ran_out_of_space(self) -> bool:
+        """By its log, if there was space for that, else by the disk: pages that it had mapped end it unheard."""
+        return _NO_SPACE.search(self._log_text()) is not None or is_full(self.directory.path)
+
     def _last_error(self) -> str:
         """The log's first error and what caused it, in one line."""
-        lines = self.log.read_text(errors="replace").splitlines()
+        lines = self._log_text().splitlines()
         telling = [_TELLING.match(line) for line in lines]
         errors = list(dict.fromkeys(match["words"] or match["cause"] for match in telling if match))
         return "; ".join(errors[:3] or lines[-2:]) or "it said nothing"
+
+    def _log_text(self) -> str:
+        try:
+            return self.log.read_text(errors="replace")
+        except FileNotFoundError:  # removed beneath a broker that ran
+            return ""

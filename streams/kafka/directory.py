@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from streams.disk import FULL, told_if_full
 from streams.kafka.errors import DataDirectoryDamaged, DataDirectoryInUse, DataDirectoryRefused
 from streams.kafka.jars import KAFKA_VERSION
 
@@ -48,24 +49,32 @@ class DataDirectory:
         Raises:
             DataDirectoryRefused: It is not empty and not a broker's, or cannot be written.
             DataDirectoryInUse: A running broker holds it.
+            DiskFull: There is no space to claim it.
         """
+        with told_if_full(self.path):
+            descriptor = self._open_lock()
+        try:
+            self._claim(descriptor)
+            holder = json.dumps({"started_by": os.getpid(), "bootstrap": bootstrap}).encode()
+            with told_if_full(self.path):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, holder, 0)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _open_lock(self) -> int:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             strangers = {entry.name for entry in self.path.iterdir()} - {self._lock.name}
             if strangers and not self._marker.exists():
                 raise DataDirectoryRefused(self.path, f"it holds other files, such as {min(strangers)!r}")
-            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
+            return os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
+            if error.errno in FULL:
+                raise
             raise DataDirectoryRefused(self.path, error.strerror or str(error)) from error
-        try:
-            self._claim(descriptor)
-            holder = json.dumps({"started_by": os.getpid(), "bootstrap": bootstrap}).encode()
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, holder, 0)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
 
     def _claim(self, descriptor: int) -> None:
         deadline = time.monotonic() + ORPHAN_TIMEOUT

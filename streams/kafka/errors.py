@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from signal import SIGKILL, Signals
 
 from streams.errors import StreamsError
 
@@ -147,7 +148,14 @@ class BrokerExited(LocalKafkaError):
     def __init__(self, status: int, log: Path) -> None:
         self.status = status
         self.log = log
-        super().__init__(
-            f"Kafka ended by itself with status {status}. Its data is kept; start it again. "
-            f"Its log says why: {log}"
-        )
+        super().__init__(f"Kafka {_ending(status, log)}. Its data is kept; start it again.")
+
+
+def _ending(status: int, log: Path) -> str:
+    """How a process ended by the status that a shell shows, and where the reason is to be found."""
+    if status == 128 + SIGKILL:
+        # A process cannot log this end of its own.
+        return "was killed by SIGKILL, perhaps since the machine was out of memory: see dmesg"
+    if status > 128 and status - 128 in set(Signals):
+        return f"was ended by {Signals(status - 128).name}; its log is {log}"
+    return f"ended by itself with status {status}. Its log says why: {log}"

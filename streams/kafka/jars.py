@@ -20,6 +20,7 @@ from jgo.constants import MAVEN_CENTRAL_URL
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from streams.disk import FULL, told_if_full
 from streams.kafka.errors import JarsUnavailable
 
 LOCK_FILE = Path(__file__).with_name("jars.lock")
@@ -86,17 +87,23 @@ def ensure_jars(
 
     Raises:
         JarsUnavailable: A download failed. Whole jars stay, so that the next call goes on from there.
+        DiskFull: There is no space for them.
     """
     cache = cache or cache_directory()
     jars = jars if jars is not None else read_lock()
     repository = repository or os.environ.get("COORDINATOR_MAVEN_REPOSITORY") or MAVEN_CENTRAL_URL
     if _missing(jars, cache):
-        cache.mkdir(parents=True, exist_ok=True)
-        with _exclusive(cache / ".lock"):
-            # Asked again under the lock: another process may have brought them while this one waited.
-            if missing := _missing(jars, cache):
-                _download(missing, cache, repository, console or Console(stderr=True))
+        with told_if_full(cache):
+            _bring(jars, cache, repository, console or Console(stderr=True))
     return [jar.path(cache) for jar in jars]
+
+
+def _bring(jars: Sequence[Jar], cache: Path, repository: str, console: Console) -> None:
+    cache.mkdir(parents=True, exist_ok=True)
+    with _exclusive(cache / ".lock"):
+        # Asked again under the lock: another process may have brought them while this one waited.
+        if missing := _missing(jars, cache):
+            _download(missing, cache, repository, console)
 
 
 def _missing(jars: Sequence[Jar], cache: Path) -> list[Jar]:
@@ -139,6 +146,8 @@ def _download(jars: Sequence[Jar], cache: Path, repository: str, console: Consol
             # requests' errors are OSErrors; jgo reports a jar that the repository does not have as RuntimeError.
             except (OSError, RuntimeError) as error:
                 pool.shutdown(wait=False, cancel_futures=True)
+                if isinstance(error, OSError) and error.errno in FULL:
+                    raise
                 raise JarsUnavailable(jar.coordinate, repository, cache, _brief(error)) from error
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from streams.dev import processes
 from streams.dev.processes import Death, WorkerKeepsDying, WorkerProcess, described
+from streams.disk import DiskFull
 
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 DIE = "import sys; print('cannot go on', flush=True); sys.exit(3)"
@@ -69,6 +70,24 @@ async def test_a_worker_that_refuses_its_settings_is_not_started_again(tmp_path:
     with pytest.raises(WorkerKeepsDying, match=r"(?s)ended with status 2.*port 1 is taken"):
         await process.run()
     assert process.starts == 1
+
+
+async def test_a_worker_that_dies_of_a_full_disk_says_so_though_its_log_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "PATIENCE", 0)
+    monkeypatch.setattr(processes, "is_full", lambda _: True)
+    with pytest.raises(DiskFull, match=f"the worker ended: no space left on {tmp_path}"):
+        await worker(DIE, tmp_path / "worker.log").run()
+
+
+async def test_a_killed_worker_is_gone_at_once_and_stays_so(tmp_path: Path) -> None:
+    process = worker(STUBBORN, tmp_path / "worker.log")
+    run = asyncio.create_task(process.run())
+    await until(lambda: process.last_lines() == ["up"])
+    process.kill()
+    await run
+    assert (process.pid, process.starts) == (None, 1)
 
 
 async def test_a_worker_that_ignores_the_stop_is_killed(

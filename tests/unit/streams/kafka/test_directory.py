@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.disk import DiskFull
 from streams.kafka.directory import DataDirectory
 from streams.kafka.errors import DataDirectoryDamaged, DataDirectoryInUse, DataDirectoryRefused
 
@@ -79,6 +81,18 @@ def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(DataDirectoryRefused, match="File exists"):
         DataDirectory(tmp_path / "file").lock(ADDRESS)
+
+
+def test_a_full_disk_is_no_fault_of_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for call in ("pwrite", "open"):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, no_space)
+            with pytest.raises(DiskFull, match=f"no space left on {tmp_path / 'kafka'}"):
+                DataDirectory(tmp_path / "kafka").lock(ADDRESS)
+    os.close(DataDirectory(tmp_path / "kafka").lock(ADDRESS))
 
 
 def test_a_held_directory_names_its_holder(tmp_path: Path) -> None:
