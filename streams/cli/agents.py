@@ -52,12 +52,18 @@ def agents(
 
 
 def words(agent: Mapping[str, Any]) -> list[str]:
-    """The states of an agent, the gravest first: what was found out about it, then what it says itself."""
-    found = []
-    if agent["liveness"] != "alive":
-        found.append(str(agent["liveness"]))
-    found += [flag for flag in ("drained", "cordoned") if agent.get(flag)]
-    return [*found, str(agent["status"])]
+    """The states of an agent, the gravest first: what was found out about it, then how much it has to do."""
+    flags = [flag for flag in ("drained", "cordoned") if agent.get(flag)]
+    # What an agent said of itself before it fell silent is no news.
+    return [str(agent["liveness"]), *flags] if agent["liveness"] != "alive" else [*flags, _work(agent)]
+
+
+def _work(agent: Mapping[str, Any]) -> str:
+    """How much it has to do by the ledger, its own word being a beat old; what only it can know, by its word."""
+    status = str(agent["status"])
+    if status not in ("active", "idle", "busy"):
+        return status
+    return "idle" if not agent["held"] else "busy" if agent["held"] >= agent["slots"] else "active"
 
 
 def _row(agent: dict[str, Any]) -> list[RenderableType]:

@@ -177,7 +177,7 @@ def _agents(scene: Scene, room: int) -> Panel:
     shown = ordered[: max(1, room - (len(ordered) > room))]
     for agent in shown:
         name = str(agent["agent_id"])
-        state = shown_state(agent)
+        state = words(agent)[0]
         grid.add_row(
             shortened(name, 40),
             Text(state, STYLES.get(state, "")),
@@ -191,14 +191,6 @@ def _agents(scene: Scene, room: int) -> Panel:
         body = [Text("no agent has registered yet", "dim")]
     title = f"Agents ({len(ordered):,})"
     return Panel(Group(*body), title=title, title_align="left", box=box.ROUNDED, border_style="dim")
-
-
-def shown_state(agent: Mapping[str, Any]) -> str:
-    """What is wrong with an agent, else how much it has to do by the ledger: its own word is a beat old."""
-    state = words(agent)[0]
-    if state not in ("active", "idle", "busy"):
-        return state
-    return "idle" if not agent["held"] else "busy" if agent["held"] >= agent["slots"] else "active"
 
 
 def slots(used: int, total: int) -> Text:
