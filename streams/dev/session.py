@@ -143,22 +143,36 @@ class Session:
     async def _go(self) -> None:
         _log_to(self.options.data_dir / "dev.log")
         await ensure_topics(self.settings)
+        with stopped_by_signals() as stop:
+            if self.run is not None:  # it follows the topics itself, from before its first task
+                await self._operate(stop)
+                return
+            watching = asyncio.Event()
+            address, prefix = self.settings.kafka_bootstrap_servers, self.settings.topic_prefix
+            follow = watch(address, prefix, self.figures, watching)
+            await first_of(follow, self._operate_once(watching, stop))
+
+    async def _operate_once(self, watching: asyncio.Event, stop: asyncio.Event) -> None:
+        """Whoever knows the address may append at once: by then nothing may slip by."""
+        await watching.wait()
+        await self._operate(stop)
+
+    async def _operate(self, stop: asyncio.Event) -> None:
         where = Coordinator(self.settings.kafka_bootstrap_servers, self.settings.topic_prefix)
         publish(self.options.data_dir, where)
-        with stopped_by_signals() as stop:
-            try:
-                await first_of(
-                    self._until_stopped(stop),
-                    self.worker.run(),
-                    self._watch_kafka(),
-                    poll(self.worker_dir, self.fleet, self.state),
-                    self._work(),
-                )
-            finally:
-                withdraw(self.options.data_dir)
-                if self.worker.pid is not None:
-                    console.note("stopping the worker …")
-                await self.worker.stop()
+        try:
+            await first_of(
+                self._until_stopped(stop),
+                self.worker.run(),
+                self._watch_kafka(),
+                poll(self.worker_dir, self.fleet, self.state),
+                self._work(),
+            )
+        finally:
+            withdraw(self.options.data_dir)
+            if self.worker.pid is not None:
+                console.note("stopping the worker …")
+            await self.worker.stop()
 
     async def _until_stopped(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -191,11 +205,9 @@ class Session:
 
     async def _act(self) -> None:
         if self.run is None:
-            watching = asyncio.Event()
-            address, prefix = self.settings.kafka_bootstrap_servers, self.settings.topic_prefix
-            await watch(address, prefix, self.figures, watching)
-            return
-        await self.run.go(stay=not self.options.exit_when_done)
+            await asyncio.Event().wait()
+        else:
+            await self.run.go(stay=not self.options.exit_when_done)
 
     async def _until_ready(self) -> None:
         limit = self.settings.start_timeout
