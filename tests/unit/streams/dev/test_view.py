@@ -92,6 +92,68 @@ def test_the_picture_fills_the_terminal_and_never_more(width: int, height: int) 
     assert max(map(len, lines)) <= width
 
 
+def on_a_small_terminal(hints: list[tuple[str, str]] | None = None, agents: int = 20) -> str:
+    small = scene(agents)
+    small.agents = [{**agent, "agent_id": f"demo-analyst-{agent['agent_id']}"} for agent in small.agents]
+    small.worker_pid, small.worker_starts, small.messages = 1_234_567, 1, []
+    small.summary = {"tasks": {"pending": 4, "running": 12, "completed": 12_345, "failed": 1}}
+    small.figures.directives.append(
+        {
+            "type": "assign_task",
+            "agent_id": "demo-analyst-05",
+            "task_id": "demo-mwwro6wd-000251",
+            "issued_at": NOW / 1000,
+        }
+    )
+    small.hints = small.hints if hints is None else hints
+    return "\n".join(drawn(small, 80, 24))
+
+
+def test_a_small_terminal_shows_ports_the_pid_all_counts_and_how_to_stop() -> None:
+    text = on_a_small_terminal()
+    for shown in ("127.0.0.1:9092", "pid 1234567", ":9090", "up 1 min 01 s", "Ctrl-C stops"):
+        assert shown in text
+    for shown in ("4 pending", "12 running", "12,345 completed", "1 failed", "submitted", "throughput"):
+        assert shown in text
+    assert "demo-analyst-05 ← demo-mwwro6wd-000251" in text
+    assert "coordinator tail directives -f" in text
+
+
+def test_of_long_names_the_end_stays_since_it_tells_agents_apart() -> None:
+    text = on_a_small_terminal()
+    assert "analyst-a1 " in text
+    assert "analyst-a2 " in text
+
+
+def test_every_row_for_agents_is_used_before_some_are_only_counted() -> None:
+    for agents in (8, 9, 10, 11, 12, 13):
+        lines = on_a_small_terminal(agents=agents).splitlines()
+        left = [line[:30].strip("│ ") for line in lines[4:19]]
+        body = left[: next(place for place, line in enumerate(left) if line.startswith("╰"))]
+        assert ("" not in body) or not any("more" in line for line in body)
+
+
+def unbroken(lines: list[str]) -> str:
+    """Without frames and spaces, so that it does not matter where a line was wrapped."""
+    return "".join("".join(lines).replace("│", "").split())
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+def test_hints_are_never_cut_in_the_middle(width: int, height: int) -> None:
+    hints = own_agents_hints("127.0.0.1:9092", "coordinator.")
+    few = scene(agents=1)
+    few.hints, few.messages = hints, []
+    text = unbroken(drawn(few, width, height))
+    for hint in hints:
+        assert all(unbroken([part]) in text for part in hint)
+
+
+def test_a_promise_is_shown_whole_or_not_at_all() -> None:
+    for width in range(60, 160, 7):
+        text = unbroken(drawn(scene(), width, 40))
+        assert ("notaskislostordonetwice" in text) == ("notask" in text)
+
+
 def test_agents_in_trouble_are_seen_even_when_there_is_no_room_for_all() -> None:
     text = "\n".join(drawn(scene(agents=100), 100, 30))
     assert " z " in text
