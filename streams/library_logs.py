@@ -14,6 +14,11 @@ REPEAT_AFTER = 10.0
 """Seconds until the same message, whatever its arguments, is worth another line."""
 
 
+NORMAL_FOR = 30.0
+"""Seconds that a new broker may take for the topic of consumer groups, which the first group makes it create."""
+_NORMAL_AT_FIRST = "GroupCoordinatorNotAvailableError"
+
+
 class OncePerWhile(logging.Filter):
     """Lets a library's message through, then holds its repetitions back for a while."""
 
@@ -21,6 +26,7 @@ class OncePerWhile(logging.Filter):
         super().__init__()
         self._seconds = seconds
         self._last: dict[tuple[str, str], float] = {}
+        self._unavailable_since: float | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith(LIBRARIES):
@@ -28,6 +34,8 @@ class OncePerWhile(logging.Filter):
         if record.exc_info or record.levelno >= logging.CRITICAL:
             return True
         now = time.monotonic()
+        if self._is_normal(record, now):
+            return False
         what = record.name, str(record.msg)
         if now - self._last.get(what, float("-inf")) < self._seconds:
             return False
@@ -35,6 +43,14 @@ class OncePerWhile(logging.Filter):
             self._last.clear()
         self._last[what] = now
         return True
+
+    def _is_normal(self, record: logging.LogRecord, now: float) -> bool:
+        """Each first start on a new broker meets it; only one that lasts is worth an error."""
+        if _NORMAL_AT_FIRST not in record.getMessage():
+            return False
+        if self._unavailable_since is None:
+            self._unavailable_since = now
+        return now - self._unavailable_since < NORMAL_FOR
 
 
 _once_per_while = OncePerWhile()
