@@ -142,8 +142,9 @@ class WaitTimeout(CoordinatorError, TimeoutError):
 
     def __init__(self, task_ids: tuple[str, ...], seconds: float) -> None:
         shown = ", ".join(task_ids[:3]) + (" …" if len(task_ids) > 3 else "")
+        tasks = "task" if len(task_ids) == 1 else "tasks"
         super().__init__(
-            f"no result of {len(task_ids)} task(s) within {seconds:g} s: {shown}; "
+            f"no result of {len(task_ids)} {tasks} within {seconds:g} s: {shown}; "
             "`coordinator explain task ID` tells what one waits for"
         )
         self.task_ids = task_ids

@@ -63,7 +63,9 @@ def drawn(answer: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [head]
     counts = {name: count for name, count in answer.get("counts", {}).items() if name != "ended"}
     if counts:
-        parts.append(Text(f"\nOf {answer['agents']:,} agents", "bold"))
+        parts.append(
+            Text(f"\nOf {answer['agents']:,} {'agent' if answer['agents'] == 1 else 'agents'}", "bold")
+        )
         grid = Table.grid(padding=(0, 2))
         grid.add_column(justify="right")
         for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
@@ -93,7 +95,9 @@ WAITS = {
 }
 """Why a pending task waits, in a sentence."""
 
-_TOLD = frozenset({"at", "fleet", "task_id", "state", "reason", "as_of", "agents", "agent_id", "counts"})
+_TOLD = frozenset(
+    {"at", "class", "fleet", "task_id", "state", "reason", "as_of", "agents", "agent_id", "counts"}
+)
 
 
 def _shown(name: str, value: Any) -> str:

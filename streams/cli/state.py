@@ -44,6 +44,8 @@ def open_state(bootstrap: str | None, prefix: str | None, fleet: str, http: str 
     address = http or (None if bootstrap or prefix else _local_worker(loaded))
     if address is not None:
         state = WorkerState(address, fleet)
+        if http is not None:
+            state.summary()  # whether it answers at all, before anything is said to come from it
         if http is not None or state.is_there():
             console.note(f"state of the worker at {address}")
             return state

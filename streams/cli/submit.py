@@ -201,7 +201,7 @@ def task_from_fields(fields: dict[str, Any], fleet: str, place: str) -> Task:
 
     kind = fields.get("type", "task_submitted")
     if kind != "task_submitted":
-        raise ConfigurationError(f"{place} is a {kind}; only tasks can be submitted")
+        raise ConfigurationError(f"{place} has the type {kind}; only tasks can be submitted")
     if fields.get("fleet", fleet) != fleet:
         raise ConfigurationError(f"{place} is for the fleet {fields['fleet']!r}, not {fleet!r}; use --fleet")
     unknown = [name for name in fields if name not in _KNOWN]

@@ -41,7 +41,7 @@ def test_a_coalition_is_taken_over() -> None:
         (b"{oops", "line 2 is no JSON"),
         (b"[]", "line 2 is no JSON object"),
         (b'{"priority": 12, "slots": "x"}', "line 2: .*priority"),
-        (b'{"type": "status_update"}', "line 2 is a status_update"),
+        (b'{"type": "status_update"}', "line 2 has the type status_update"),
         (b'{"fleet": "other"}', "line 2 is for the fleet 'other'"),
         (b'{"prioritty": 1}', "line 2: a task has no prioritty"),
     ],

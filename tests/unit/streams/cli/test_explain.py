@@ -1,0 +1,44 @@
+"""An explanation as people read it: nothing in it that they cannot know the meaning of."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from streams.cli.explain import drawn
+from streams.cli.http import WorkerUnreachable
+from streams.cli.state import open_state
+
+
+def text_of(agents: int) -> str:
+    answer = {
+        "task_id": "t1",
+        "state": "pending",
+        "reason": "capacity",
+        "agents": agents,
+        "counts": {"eligible": agents},
+        "class": "af4416ddb69131d1",
+        "ahead_in_class": 3,
+    }
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(drawn(answer))
+    return console.export_text()
+
+
+@pytest.mark.parametrize(("agents", "said"), [(1, "Of 1 agent\n"), (2, "Of 2 agents\n")])
+def test_agents_are_counted_in_words_that_fit_the_number(agents: int, said: str) -> None:
+    assert said in "".join(f"{line.rstrip()}\n" for line in text_of(agents).splitlines())
+
+
+def test_the_hash_of_a_tasks_class_is_not_shown_to_people() -> None:
+    assert "af4416ddb69131d1" not in text_of(1)
+
+
+def test_nothing_is_said_to_come_from_a_worker_that_does_not_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(WorkerUnreachable):
+        open_state(None, None, "default", "127.0.0.1:1")
+    assert "state of the worker" not in capsys.readouterr().err
