@@ -26,7 +26,7 @@ def main() -> None:
         web_enabled=False,
         consumer_auto_offset_reset="earliest",
     )
-    events = app.topic(task.topic, value_type=dict, partitions=task.partitions)
+    events = app.topic(task.topic, value_serializer="json", partitions=task.partitions)
     state = app.Table("state", default=list, partitions=task.partitions)
     done = asyncio.Event()
 
@@ -43,7 +43,7 @@ def main() -> None:
     async def finish() -> None:
         await done.wait()
         meter.finish(rows=len(state))
-        await app.stop()
+        os._exit(0)  # its stop waits for this very task
 
     worker = faust.Worker(app, loglevel="error", quiet=True, override_logging=False, redirect_stdouts=False)
     worker.execute_from_commandline()
