@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from models.fleet import FleetFold
 from models.ingress import IngressFold
@@ -37,6 +37,8 @@ log = logging.getLogger("coordinator.service")
 
 class CoordinatorConfig(BaseModel):
     """The few settings that a program gives; the rest comes from environment, file and defaults."""
+
+    model_config = ConfigDict(extra="forbid")
 
     name: str = "coordinator"
     """Begins all topic names and names the consumer group."""

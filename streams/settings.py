@@ -20,19 +20,19 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from streams import addresses
 from streams.errors import ConfigurationError
+from streams.setting_faults import PREFIX, described, unknown_variables
 
 DEFAULT_CONFIG_FILE = "coordinator.toml"
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
     """The settings of one process. Immutable; build it with :func:`load_settings`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="COORDINATOR_", extra="forbid", frozen=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True)
 
     # -- Where things are
 
@@ -114,14 +114,7 @@ class Settings(BaseSettings):
     @classmethod
     def _addresses(cls, value: str) -> str:
         """Accept ``kafka://`` in front, as broker URLs have it; refuse the URL of some other broker."""
-        scheme, separator, rest = value.rpartition("://")
-        if separator and scheme not in ("kafka", "aiokafka"):
-            raise ValueError(
-                f"this coordinator speaks Kafka, not {scheme}; give host:port or kafka://host:port"
-            )
-        if not rest.strip("/"):
-            raise ValueError("empty; give host:port")
-        return rest.strip("/")
+        return ",".join(_broker(one) for one in value.split(","))
 
     @property
     def application(self) -> str:
@@ -137,8 +130,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        path = Path(os.environ.get("COORDINATOR_CONFIG", DEFAULT_CONFIG_FILE))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file())
 
 
 def load_settings(**flags: object) -> Settings:
@@ -147,16 +139,48 @@ def load_settings(**flags: object) -> Settings:
     Raises:
         ConfigurationError: naming each setting at fault and what it may be.
     """
-    named = os.environ.get("COORDINATOR_CONFIG")
-    if named and not Path(named).is_file():
-        raise ConfigurationError(f"COORDINATOR_CONFIG names {named}, which is no file; correct or unset it")
+    file = _file()
+    if os.environ.get("COORDINATOR_CONFIG") and not file.is_file():
+        raise ConfigurationError(f"COORDINATOR_CONFIG names {file}, which is no file; correct or unset it")
+    given = {name: value for name, value in flags.items() if value is not None}
+    faults = unknown_variables(os.environ, Settings.model_fields)
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+        settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']} (got {fault['input']!r})"
-            for fault in error.errors(include_url=False)
-        ]
-        raise ConfigurationError("invalid settings:\n  " + "\n  ".join(lines)) from None
-    except ValueError as error:
-        raise ConfigurationError(f"the settings file cannot be read: {error}") from error
+        faults += described(error.errors(include_url=False), _variables(), given, str(file))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the settings file {file} cannot be read: {error}; correct it") from error
+    if faults:
+        start = "invalid settings:" + (" " if len(faults) == 1 else "\n  ")
+        raise ConfigurationError(start + "\n  ".join(faults))
+    return settings
+
+
+def _file() -> Path:
+    return Path(os.environ.get("COORDINATOR_CONFIG") or DEFAULT_CONFIG_FILE)
+
+
+def _variables() -> dict[str, list[str]]:
+    """The environment variables that each setting is read from, the first that is there."""
+    variables = {}
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [PREFIX + name]
+        variables[name] = [str(choice).upper() for choice in choices]
+    return variables
+
+
+def _broker(text: str) -> str:
+    """One broker's address without its scheme.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    scheme, separator, rest = text.strip().rpartition("://")
+    if separator and scheme not in ("kafka", "aiokafka"):
+        raise ValueError(f"this coordinator speaks Kafka, not {scheme}; give host:port or kafka://host:port")
+    address = rest.rstrip("/")
+    if not address:
+        raise ValueError("an address is empty; give host:port, several separated by commas")
+    addresses.parsed(address)
+    return address

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streams.errors import StreamsError
+from streams import addresses
+from streams.errors import ConfigurationError, StreamsError
 
 TIMEOUT = 5.0
 
@@ -21,8 +22,8 @@ class WorkerUnreachable(StreamsError):
 
     def __init__(self, address: str, detail: str) -> None:
         super().__init__(
-            f"no worker answers at http://{address}: {detail}; is it running? Without --http the state is read "
-            "from the topics"
+            f"no worker answers at http://{address.removeprefix('http://')}: {detail}; is it running? "
+            "Without --http the state is read from the topics"
         )
         self.address = address
 
@@ -41,6 +42,7 @@ def get_json(
     """The JSON object at ``http://address/path``.
 
     Raises:
+        ConfigurationError: the address is none.
         WorkerUnreachable: nothing answers there.
         NotFound: it knows no such thing.
         WorkerRefused: any other answer than 200.
@@ -51,7 +53,8 @@ def get_json(
     import orjson
 
     given = {name: value for name, value in (query or {}).items() if value is not None}
-    connection = HTTPConnection(address.removeprefix("http://").rstrip("/"), timeout=timeout)
+    host, port = where(address)
+    connection = HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", path + (f"?{urlencode(given)}" if given else ""))
         answer = connection.getresponse()
@@ -69,3 +72,15 @@ def get_json(
     detail = value.get("detail") if isinstance(value, dict) else None
     message = str(detail or f"{address} answers {answer.status} {answer.reason}; is that a worker's address?")
     raise NotFound(message) if answer.status == 404 and detail else WorkerRefused(message)
+
+
+def where(address: str) -> addresses.Address:
+    """What to connect to.
+
+    Raises:
+        ConfigurationError: the address is none.
+    """
+    try:
+        return addresses.parsed(address.removeprefix("http://").rstrip("/"), default_port=80)
+    except ValueError as error:
+        raise ConfigurationError(f"a worker's HTTP address (--http, COORDINATOR_HTTP): {error}") from None

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streams.cli import console
-from streams.cli.http import NotFound, get_json
+from streams.cli.http import NotFound, get_json, where
 
 if TYPE_CHECKING:
     from models.fleet import FleetFold
@@ -35,6 +35,7 @@ def open_state(bootstrap: str | None, prefix: str | None, fleet: str, http: str 
     may belong to another Kafka, is asked.
 
     Raises:
+        ConfigurationError: if an address is none.
         WorkerUnreachable: if ``http`` was named and nothing answers there.
         BrokerUnreachable, TopicMissing: if the topics cannot be read either.
     """
@@ -68,6 +69,7 @@ class WorkerState:
     """The state as a worker answers it over HTTP."""
 
     def __init__(self, address: str, fleet: str) -> None:
+        where(address)  # a wrong one is told before anything else
         self.address = address
         self.fleet = fleet
 

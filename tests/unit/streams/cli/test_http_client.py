@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from streams.cli.http import NotFound, WorkerRefused, WorkerUnreachable, get_json
+from streams.errors import ConfigurationError
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -63,3 +64,10 @@ def test_an_address_where_nothing_listens_is_named(address: str) -> None:
     with pytest.raises(WorkerUnreachable, match=r"no worker answers at http://127\.0\.0\.1:1") as caught:
         get_json("127.0.0.1:1", "/v1/summary")
     assert caught.value.exit_status == 4
+
+
+@pytest.mark.parametrize("address", ["http://a:b:c", "a:99999", "https://a:1", ""])
+def test_an_address_that_is_none_is_refused_before_anybody_is_asked(address: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--http.*give") as caught:
+        get_json(address, "/v1/summary")
+    assert caught.value.exit_status == 2
