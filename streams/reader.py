@@ -207,7 +207,21 @@ class TopicReader:
 
     async def fresh(self) -> list[Stored]:
         """The next records as they come; an empty list when a second passed without any."""
-        fetched = await self._consumer.getmany(timeout_ms=1000, max_records=_BATCH)
+        return self._in_order(await self._consumer.getmany(timeout_ms=1000, max_records=_BATCH))
+
+    async def until_now(self) -> list[Stored]:
+        """What :meth:`fresh` would return, up to the ends as they are now; waits for nothing beyond them."""
+        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        read: list[Stored] = []
+        while behind := [(place, end) for place, end in ends.items() if await self._position(place) < end]:
+            read += self._in_order(await self._fetch([place for place, _ in behind], behind))
+        return read
+
+    async def _position(self, place: Any) -> int:
+        position: int = await self._consumer.position(place)
+        return position
+
+    def _in_order(self, fetched: dict[Any, list[Any]]) -> list[Stored]:
         fresh = (record for records in fetched.values() for record in records)
         ordered = sorted(fresh, key=lambda one: (one.timestamp, one.partition, one.offset))
         return [self._stored(record.topic.removeprefix(self._prefix), record) for record in ordered]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +12,7 @@ from streams.cli.options import Bootstrap, Fleet, Json, Prefix
 
 if TYPE_CHECKING:
     from coordinator import Client, Task
+    from streams.cli.taken import Decisions
     from streams.settings import Settings
 
 CHUNK = 500
@@ -65,7 +66,8 @@ def submit(
     """Submit a task, or one for each line of JSON on standard input.
 
     A line is a task_submitted event without its type: {"task_id": "t1", "requires": {"capabilities": ["write"]},
-    "payload": {}}. All fields have defaults. Submitting an equal task again changes nothing.
+    "payload": {}}. All fields have defaults. Submitting an equal task again changes nothing;
+    with --wait it is an error if the id exists with other content.
 
     [bold]Examples[/]
 
@@ -114,37 +116,61 @@ async def _submit(
     from coordinator import Client
     from streams.cli.sdk import connected
 
-    sent: list[str] = []
     async with connected(settings) as connection, Client(connection, fleet=fleet) as client:
+        if wait:
+            return await _submit_and_wait(settings, client, tasks, patience, json)
         for chunk in _chunks(tasks, CHUNK):
-            batch = await client.submit_many(chunk)
-            sent += [handle.task_id for handle in batch]
-            if not wait:
-                for handle in batch:
-                    _print_submitted(handle.task_id, fleet, json)
-            elif len(sent) > 1:
-                console.note(f"submitted {len(sent):,}")
-        if not wait:
-            return True
-        return await _results(settings, client, list(dict.fromkeys(sent)), patience, json)
+            for handle in await client.submit_many(chunk):
+                _print_submitted(handle.task_id, fleet, json)
+    return True
+
+
+async def _submit_and_wait(
+    settings: Settings, client: Client, tasks: Iterable[Task], patience: float | None, json: bool
+) -> bool:
+    from streams.cli.taken import Decisions, digest_of
+    from streams.reader import TopicReader
+
+    digests: dict[str, bytes] = {}
+    async with TopicReader(settings.kafka_bootstrap_servers, settings.topic_prefix) as reader:
+        decisions = Decisions(reader, settings, client.fleet)
+        await decisions.begin()
+        for chunk in _chunks(tasks, CHUNK):
+            for task in chunk:
+                _add(digests, task.task_id, digest_of(task, client.fleet))
+            await client.submit_many(chunk)
+            if len(digests) > 1:
+                console.note(f"submitted {len(digests):,}")
+        return await _results(settings, client, decisions, digests, patience, json)
 
 
 async def _results(
-    settings: Settings, client: Client, task_ids: list[str], patience: float | None, json: bool
+    settings: Settings,
+    client: Client,
+    decisions: Decisions,
+    digests: Mapping[str, bytes],
+    patience: float | None,
+    json: bool,
 ) -> bool:
     """Print each result as it comes; whether all tasks completed."""
     import time
 
     from coordinator import Batch
     from streams.cli import results
+    from streams.cli.taken import IdInUse
 
     # A task that was submitted before may have ended before: the client hears only what ends from now on.
-    earlier = await results.ended_before(settings, client.fleet, task_ids)
-    batch = Batch(client, [client.handle(task_id) for task_id in task_ids if task_id not in earlier])
+    earlier = await results.ended_before(settings, client.fleet, digests)
+    batch = Batch(client, [client.handle(task_id) for task_id in digests if task_id not in earlier])
     done = good = 0
     last = time.monotonic()
     async for result in results.all_of(earlier.values(), batch.as_completed(patience)):
         done += 1
+        try:
+            await decisions.require_taken(digests[result.task_id], result)
+        except IdInUse as error:
+            console.print_error(str(error))
+            continue
         good += result.ok
         if json:
             console.print_json_line(results.as_json(result))
@@ -152,10 +178,17 @@ async def _results(
             console.out().print(results.as_line(result))
         if time.monotonic() - last > 1:
             last = time.monotonic()
-            console.note(f"{done:,} of {len(task_ids):,} ended")
-    if len(task_ids) > 1:
-        console.note(f"{good:,} of {len(task_ids):,} completed")
-    return good == len(task_ids)
+            console.note(f"{done:,} of {len(digests):,} ended")
+    if len(digests) > 1:
+        console.note(f"{good:,} of {len(digests):,} completed")
+    return good == len(digests)
+
+
+def _add(digests: dict[str, bytes], task_id: str, digest: bytes) -> None:
+    from streams.errors import ConfigurationError
+
+    if digests.setdefault(task_id, digest) != digest:
+        raise ConfigurationError(f"two tasks have the id {task_id!r}, but not the same content; rename one")
 
 
 def _print_submitted(task_id: str, fleet: str, json: bool) -> None:

@@ -127,6 +127,18 @@ def test_without_a_demo_other_commands_find_the_coordinator_and_ctrl_c_ends_it_a
     again = start("submit", "mine", "--requires", "write", "--payload", '{"size":0.01}', "--wait", "--json")
     assert again.end() == 0, again.told
     assert json.loads(again.out) == result
+    for payload in (
+        "1",
+        "1",
+        "2",
+    ):  # the second alert is held back, and the third content has none of its own
+        other = start("submit", "mine", "--requires", "write", "--payload", payload, "--wait", "--json")
+        assert (other.end(), other.out) == (1, "")
+        assert any("'mine' exists in the fleet 'default' with other content" in line for line in other.told)
+    again = start("submit", "mine", "--requires", "write", "--payload", '{"size":0.01}', "--wait", "--json")
+    assert again.end() == 0, again.told
+    other = start("submit", "mine", "--payload", "3")
+    assert (other.end(), other.told) == (0, [])
 
     assert start("submit", "impossible", "--requires", "fly").end() == 0
     cancelled = start("cancel", "impossible", "--reason", "no wings", "--wait", "--json")
