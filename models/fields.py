@@ -24,6 +24,7 @@ from pydantic_core import CoreSchema, core_schema
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 FLEET_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$"
+FLEET_RULE = "1 to 64 of A-Z a-z 0-9 . _ : @ -, beginning with a letter or digit"
 MAX_PAYLOAD_BYTES = 64 << 10
 LAST_MILLISECOND = 253_402_300_799_999
 """The end of the year 9999."""

@@ -5,13 +5,26 @@ They read the live state and must run between batches. Amounts and times are as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
 
+from models.events import Status
 from models.fields import seconds
 from models.fleet.feasibility import unavailable
 from models.fleet.fold import FleetFold
 from models.fleet.roster import Agent
-from models.fleet.rows import MICRO, DirectiveRow, EndedTaskRow, TaskRow
+from models.fleet.rows import MICRO, DirectiveRow, EndedTaskRow, EndState, TaskRow, TaskState
+
+TASK_STATES: tuple[str, ...] = (*get_args(TaskState), *get_args(EndState))
+AGENT_STATES: tuple[str, ...] = (
+    *get_args(Status),
+    "drained",
+    "cordoned",
+    "suspected",
+    "lost",
+    "deregistered",
+)
+"""Several may hold at once: see :func:`agent_states`."""
 
 
 def agents(fold: FleetFold, fleet_name: str) -> Iterator[dict[str, object]]:
@@ -27,6 +40,22 @@ def agent(fold: FleetFold, fleet_name: str, agent_id: str) -> dict[str, object] 
     fleet = fold.state.fleets.get(fleet_name)
     found = fleet.agents.get(agent_id) if fleet else None
     return None if found is None else _agent(found)
+
+
+def agent_states(agent: Mapping[str, Any]) -> list[str]:
+    """The states of an agent as :func:`agents` shows it, the gravest first: what was found out about it, then how
+    much it has to do."""
+    flags = [flag for flag in ("drained", "cordoned") if agent.get(flag)]
+    # What an agent said of itself before it fell silent is no news.
+    return [str(agent["liveness"]), *flags] if agent["liveness"] != "alive" else [*flags, _work(agent)]
+
+
+def _work(agent: Mapping[str, Any]) -> str:
+    """How much it has to do by the ledger, its own word being a beat old; what only it can know, by its word."""
+    status = str(agent["status"])
+    if status not in ("active", "idle", "busy"):
+        return status
+    return "idle" if not agent["held"] else "busy" if agent["held"] >= agent["slots"] else "active"
 
 
 def tasks(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,11 +12,26 @@ from streams.cli.options import Bootstrap, Fleet, Http, Json, Prefix
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+STATES = (
+    "active",
+    "idle",
+    "busy",
+    "draining",
+    "offline",
+    "error",
+    "drained",
+    "cordoned",
+    "suspected",
+    "lost",
+    "deregistered",
+)
+"""Those of ``models.fleet.views``, which is too heavy for --help."""
+
 
 def agents(
     state: Annotated[
         str | None,
-        typer.Option(metavar="STATE", help="Only those in this state, such as idle, busy, lost, cordoned."),
+        typer.Option(metavar="STATE", help=f"Only those in this state: {', '.join(STATES)}."),
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", "-a", help="Those that have deregistered, too.")] = False,
     fleet: Fleet = "default",
@@ -34,11 +48,14 @@ def agents(
 
       coordinator agents --state lost --json | jq -r '.agents[].agent_id'
     """
+    from models.fleet.views import agent_states
+    from streams.cli.options import require_state
     from streams.cli.state import open_state
 
+    require_state(state, STATES)
     answer = open_state(bootstrap, prefix, fleet, http).agents()
     if state is not None:
-        answer["agents"] = [agent for agent in answer["agents"] if state in words(agent)]
+        answer["agents"] = [agent for agent in answer["agents"] if state in agent_states(agent)]
     elif not everyone:
         answer["agents"] = [agent for agent in answer["agents"] if agent["liveness"] != "deregistered"]
     if json:
@@ -51,27 +68,14 @@ def agents(
     console.out().print(console.table(columns, (_row(agent) for agent in answer["agents"])))
 
 
-def words(agent: Mapping[str, Any]) -> list[str]:
-    """The states of an agent, the gravest first: what was found out about it, then how much it has to do."""
-    flags = [flag for flag in ("drained", "cordoned") if agent.get(flag)]
-    # What an agent said of itself before it fell silent is no news.
-    return [str(agent["liveness"]), *flags] if agent["liveness"] != "alive" else [*flags, _work(agent)]
-
-
-def _work(agent: Mapping[str, Any]) -> str:
-    """How much it has to do by the ledger, its own word being a beat old; what only it can know, by its word."""
-    status = str(agent["status"])
-    if status not in ("active", "idle", "busy"):
-        return status
-    return "idle" if not agent["held"] else "busy" if agent["held"] >= agent["slots"] else "active"
-
-
 def _row(agent: dict[str, Any]) -> list[RenderableType]:
     from rich.markup import escape
 
+    from models.fleet.views import agent_states
+
     return [
         escape(agent["agent_id"]),
-        " ".join(console.word(word) for word in words(agent)),
+        " ".join(console.word(word) for word in agent_states(agent)),
         f"{agent['held']}/{agent['slots']}",
         escape(agent.get("zone") or ""),
         escape(", ".join(agent["capabilities"])),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
+
+from streams.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -66,3 +69,19 @@ def settings(bootstrap: str | None = None, prefix: str | None = None, **flags: o
     if "topic_prefix" not in loaded.model_fields_set:
         update["topic_prefix"] = found.prefix
     return loaded.model_copy(update=update)
+
+
+def require_state(state: str | None, known: Collection[str]) -> None:
+    """Refuse a state that nothing can be in."""
+    if state is not None and state not in known:
+        raise ConfigurationError(f"no state is called {state!r}; there are {', '.join(known)}")
+
+
+def require_fleet(fleet: str) -> None:
+    """Refuse a name that no fleet can have."""
+    import re
+
+    from models.fields import FLEET_PATTERN, FLEET_RULE
+
+    if not re.fullmatch(FLEET_PATTERN, fleet):
+        raise ConfigurationError(f"{fleet!r} cannot be a fleet's name; give {FLEET_RULE}")

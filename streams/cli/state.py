@@ -35,12 +35,13 @@ def open_state(bootstrap: str | None, prefix: str | None, fleet: str, http: str 
     may belong to another Kafka, is asked.
 
     Raises:
-        ConfigurationError: if an address is none.
+        ConfigurationError: if an address or the fleet's name is none.
         WorkerUnreachable: if ``http`` was named and nothing answers there.
         BrokerUnreachable, TopicMissing: if the topics cannot be read either.
     """
-    from streams.cli.options import settings
+    from streams.cli.options import require_fleet, settings
 
+    require_fleet(fleet)
     loaded = settings(bootstrap, prefix)
     address = http or (None if bootstrap or prefix else _local_worker(loaded))
     if address is not None:

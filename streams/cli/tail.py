@@ -61,12 +61,14 @@ def tail(
     """
     import asyncio
 
-    from streams.cli.options import settings
+    from streams.cli.options import require_fleet, settings
     from streams.errors import ConfigurationError
     from streams.offsets import Start, parse_span
 
     if topic not in TOPICS:
         raise ConfigurationError(f"no topic is called {topic!r} here; there are {', '.join(TOPICS)}")
+    if fleet is not None:
+        require_fleet(fleet)
     span = parse_span(offset or (), Start("back", 10))
     loaded = settings(bootstrap, prefix)
     asyncio.run(

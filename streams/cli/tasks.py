@@ -12,13 +12,14 @@ from streams.cli.options import Bootstrap, Fleet, Http, Json, Prefix
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+STATES = ("pending", "assigned", "running", "completed", "failed", "cancelled")
+"""Those of ``models.fleet.views``, which is too heavy for --help."""
+
 
 def tasks(
     state: Annotated[
         str | None,
-        typer.Option(
-            metavar="STATE", help="Only those: pending, assigned, running, completed, failed, cancelled."
-        ),
+        typer.Option(metavar="STATE", help=f"Only those in this state: {', '.join(STATES)}."),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=100_000, metavar="N", help="At most so many.")
@@ -39,8 +40,10 @@ def tasks(
 
       coordinator tasks --state pending -n 1000 --json | jq '.tasks | length'
     """
+    from streams.cli.options import require_state
     from streams.cli.state import open_state
 
+    require_state(state, STATES)
     answer = open_state(bootstrap, prefix, fleet, http).tasks(state, limit)
     if json:
         console.print_json(answer)

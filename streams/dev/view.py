@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from streams.cli.agents import words
+from models.fleet.views import agent_states
 from streams.cli.console import STYLES, clock, duration, shortened
 from streams.cli.explain import WAITS
 from streams.dev.figures import Figures, percentiles
@@ -208,7 +208,7 @@ def _agents(scene: Scene, room: int, widest: int) -> tuple[Panel, int]:
     rows = [
         (
             str(agent["agent_id"]),
-            word := words(agent)[0],
+            word := agent_states(agent)[0],
             STYLES.get(word, ""),
             slots(int(agent["held"]), int(agent["slots"])),
             f"{scene.figures.finished[str(agent['agent_id'])]:,}",

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 import orjson
 from aiohttp import web
 
-from models.events import DEFAULT_FLEET
 from models.fleet import views
 from models.fleet.explain import explain
 from models.partition import partition_of
 from streams.folds import fleet_fold
+from streams.http.query import allow_only, first, fleet_of, state_of
 
 if TYPE_CHECKING:
     from models.fleet import FleetFold
     from streams.engine import Engine, FoldTable, PartitionTask
-
-DEFAULT_LIMIT = 1000
 
 
 class StateViews:
@@ -47,7 +45,8 @@ class StateViews:
     def status(self) -> dict[str, object]:
         return self.engine.status()
 
-    async def fleets(self, _request: web.Request) -> web.Response:
+    async def fleets(self, request: web.Request) -> web.Response:
+        allow_only(request, ())
         names = sorted(fleet for task in self.fleet.tasks.values() for fleet in fleet_fold(task).fleets())
         return _json({"at": [_at(task) for _, task in sorted(self.fleet.tasks.items())], "fleets": names})
 
@@ -56,8 +55,10 @@ class StateViews:
         return _json({"at": _at(task), **views.summary(fleet_fold(task), fleet)})
 
     async def agents(self, request: web.Request) -> web.Response:
-        fleet, task = self._of(request)
-        agents = _first(request, views.agents(fleet_fold(task), fleet))
+        fleet, task = self._of(request, "state", "limit")
+        state = state_of(request, views.AGENT_STATES)
+        found = views.agents(fleet_fold(task), fleet)
+        agents = first(request, (one for one in found if state is None or state in views.agent_states(one)))
         return _json({"at": _at(task), "fleet": fleet, "agents": agents})
 
     async def agent(self, request: web.Request) -> web.Response:
@@ -69,8 +70,9 @@ class StateViews:
         return _json({"at": _at(task), **agent})
 
     async def tasks(self, request: web.Request) -> web.Response:
-        fleet, task = self._of(request)
-        tasks = _first(request, views.tasks(fleet_fold(task), fleet, state=request.query.get("state")))
+        fleet, task = self._of(request, "state", "limit")
+        state = state_of(request, views.TASK_STATES)
+        tasks = first(request, views.tasks(fleet_fold(task), fleet, state=state))
         return _json({"at": _at(task), "fleet": fleet, "tasks": tasks})
 
     async def task(self, request: web.Request) -> web.Response:
@@ -91,13 +93,15 @@ class StateViews:
             return problem(404, "no such task", f"the fleet {fleet!r} has no task {wanted!r}")
         return _json({"at": _at(task), **found})
 
-    def _of(self, request: web.Request) -> tuple[str, PartitionTask]:
+    def _of(self, request: web.Request, *parameters: str) -> tuple[str, PartitionTask]:
         """The fleet that is asked for, and the task that holds it here.
 
         Raises:
+            web.HTTPBadRequest: if that is no fleet's name, or there are parameters besides it and these.
             web.HTTPServiceUnavailable: if another worker holds it, or this one still restores it.
         """
-        fleet = request.query.get("fleet", DEFAULT_FLEET)
+        allow_only(request, ("fleet", *parameters))
+        fleet = fleet_of(request)
         partition = partition_of(fleet.encode(), self.fleet_partitions)
         task = self.fleet.tasks.get(partition)
         if task is None:
@@ -119,19 +123,6 @@ def problem(status: int, title: str, detail: str) -> web.Response:
 
 def _at(task: PartitionTask) -> dict[str, object]:
     return {"topic": task.topic, "partition": task.partition, "offset": task.position}
-
-
-def _first(request: web.Request, items: object) -> list[object]:
-    text = request.query.get("limit", str(DEFAULT_LIMIT))
-    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
-        raise web.HTTPBadRequest(text=f"limit must be an integer between 1 and 100000, not {text!r}")
-    limit = int(text)
-    chosen: list[object] = []
-    for item in items:  # type: ignore[attr-defined]
-        if len(chosen) == limit:
-            break
-        chosen.append(item)
-    return chosen
 
 
 def _json(value: dict[str, object]) -> web.Response:

@@ -183,7 +183,10 @@ async def test_health_metrics_and_state_are_served(coordinator: CoordinatorAgent
     status, problem = await get(coordinator, "/v1/tasks/nobody")
     assert status == 404
     assert "the fleet 'default' has no task 'nobody'" in problem
-    assert (await get(coordinator, "/v1/tasks?limit=many"))[0] == 400
+    assert '"t1"' in (await get(coordinator, "/v1/tasks?state=pending"))[1]
+    assert '"t2"' not in (await get(coordinator, "/v1/tasks?state=pending"))[1]
+    assert '"agents":[]' in (await get(coordinator, "/v1/agents?state=lost"))[1]
+    assert '"agent_id"' in (await get(coordinator, "/v1/agents?state=busy&limit=1"))[1]
     assert (await get(coordinator, "/nowhere"))[0] == 404
 
 
@@ -194,6 +197,23 @@ async def test_a_coordinator_runs_once(coordinator: CoordinatorAgent) -> None:
     with pytest.raises(NotRunning, match="does not run"):
         await coordinator.message_handler.process_message({"type": "task_submitted", "task_id": "t1"})
     await coordinator.stop()
+
+
+async def test_what_a_request_cannot_mean_is_refused_with_what_it_can(coordinator: CoordinatorAgent) -> None:
+    for path, advice in (
+        ("/v1/tasks?limit=many", "limit must be an integer between 1 and 100000"),
+        ("/v1/tasks?limit=%D9%A3", "limit must be an integer"),
+        ("/v1/tasks?state=bogus", "there are pending, assigned, running, completed, failed, cancelled"),
+        ("/v1/agents?state=bogus", "there are active, idle, busy, draining, offline, error, drained"),
+        ("/v1/agents?sate=idle", "'sate'; there are fleet, state, limit"),
+        ("/v1/summary?state=idle", "'state'; there are fleet"),
+        ("/v1/fleets?fleet=default", "'fleet'; there are none"),
+        ("/v1/summary?fleet=no%20spaces", "'no spaces' cannot be a fleet's name; give 1 to 64 of"),
+        ("/v1/summary?fleet=", "'' cannot be a fleet's name"),
+    ):
+        status, problem = await get(coordinator, path)
+        assert status == 400, path
+        assert advice in orjson.loads(problem)["detail"]
 
 
 async def test_a_missing_broker_is_named_with_what_to_do(tmp_path: Path) -> None:

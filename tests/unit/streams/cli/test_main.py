@@ -104,3 +104,20 @@ def test_a_topic_that_does_not_exist_is_refused_with_those_that_do() -> None:
 def test_version_names_what_it_runs_on() -> None:
     shown = CliRunner().invoke(command_line.app, ["version", "--json"])
     assert '"aiokafka":"0.14.0"' in shown.output
+
+
+@pytest.mark.parametrize("command", ["agents", "tasks"])
+def test_an_unknown_state_is_refused_with_those_that_there_are(command: str) -> None:
+    from models.fleet import views
+
+    error = CliRunner().invoke(command_line.app, [command, "--state", "bogus"]).exception
+    assert isinstance(error, ConfigurationError)
+    known = views.AGENT_STATES if command == "agents" else views.TASK_STATES
+    assert str(error) == f"no state is called 'bogus'; there are {', '.join(known)}"
+
+
+@pytest.mark.parametrize("command", [["agents"], ["tasks"], ["explain", "task", "t"], ["tail", "events"]])
+def test_a_name_that_no_fleet_can_have_is_refused(command: list[str]) -> None:
+    error = CliRunner().invoke(command_line.app, [*command, "--fleet", "no spaces"]).exception
+    assert isinstance(error, ConfigurationError)
+    assert "'no spaces' cannot be a fleet's name; give 1 to 64 of" in str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.cli.agents import words
+from models.fleet.views import agent_states
 
 
 def agent(**fields: object) -> dict[str, object]:
@@ -14,17 +14,17 @@ def agent(**fields: object) -> dict[str, object]:
 @pytest.mark.parametrize(("held", "word"), [(0, "idle"), (1, "active"), (2, "busy"), (3, "busy")])
 @pytest.mark.parametrize("said", ["active", "idle", "busy"])
 def test_how_much_an_agent_has_to_do_is_taken_from_the_ledger(held: int, word: str, said: str) -> None:
-    assert words(agent(held=held, status=said)) == [word]
+    assert agent_states(agent(held=held, status=said)) == [word]
 
 
 def test_what_only_the_agent_can_know_is_taken_from_its_word() -> None:
-    assert words(agent(status="draining")) == ["draining"]
+    assert agent_states(agent(status="draining")) == ["draining"]
 
 
 def test_a_silent_agents_last_word_is_no_state() -> None:
-    assert words(agent(liveness="lost")) == ["lost"]
-    assert words(agent(liveness="suspected", cordoned=True)) == ["suspected", "cordoned"]
+    assert agent_states(agent(liveness="lost")) == ["lost"]
+    assert agent_states(agent(liveness="suspected", cordoned=True)) == ["suspected", "cordoned"]
 
 
 def test_what_was_decided_about_an_agent_comes_before_what_it_has_to_do() -> None:
-    assert words(agent(drained=True, cordoned=True, held=1)) == ["drained", "cordoned", "active"]
+    assert agent_states(agent(drained=True, cordoned=True, held=1)) == ["drained", "cordoned", "active"]
