@@ -55,6 +55,7 @@ class HttpServer(Service):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         application = web.Application(middlewares=[_errors_as_problems])
+        application.router.add_get("/", self._index)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/health", self._health)
         application.router.add_get("/health/live", self._live)
@@ -88,6 +89,9 @@ class HttpServer(Service):  # type: ignore[misc]
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def _index(self, request: web.Request) -> web.Response:
+        return web.json_response({"paths": _paths(request)})
+
     async def _metrics(self, _request: web.Request) -> web.Response:
         await self.monitoring.collect_metrics()
         return web.Response(
@@ -114,5 +118,12 @@ class HttpServer(Service):  # type: ignore[misc]
 async def _errors_as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except web.HTTPNotFound:
+        paths = ", ".join(_paths(request))
+        return problem(404, "Not Found", f"nothing is at {request.path}; there are {paths}")
     except web.HTTPException as error:
         return problem(error.status, error.reason, error.text or error.reason)
+
+
+def _paths(request: web.Request) -> list[str]:
+    return [resource.canonical for resource in request.app.router.resources() if resource.canonical != "/"]

@@ -187,7 +187,18 @@ async def test_health_metrics_and_state_are_served(coordinator: CoordinatorAgent
     assert '"t2"' not in (await get(coordinator, "/v1/tasks?state=pending"))[1]
     assert '"agents":[]' in (await get(coordinator, "/v1/agents?state=lost"))[1]
     assert '"agent_id"' in (await get(coordinator, "/v1/agents?state=busy&limit=1"))[1]
-    assert (await get(coordinator, "/nowhere"))[0] == 404
+
+
+async def test_the_root_lists_the_paths_and_an_unknown_one_is_told_them(
+    coordinator: CoordinatorAgent,
+) -> None:
+    status, index = await get(coordinator, "/")
+    paths = orjson.loads(index)["paths"]
+    assert status == 200
+    assert {"/metrics", "/health/ready", "/v1/status", "/v1/tasks/{id}/explanation"} <= set(paths)
+    status, problem = await get(coordinator, "/nowhere")
+    assert status == 404
+    assert orjson.loads(problem)["detail"] == f"nothing is at /nowhere; there are {', '.join(paths)}"
 
 
 async def test_a_coordinator_runs_once(coordinator: CoordinatorAgent) -> None:
