@@ -5,6 +5,8 @@ A message says what happened, to what, and what to do next: it is all that an op
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class StreamsError(Exception):
     """Root of all errors that ``streams`` raises on purpose.
@@ -26,3 +28,12 @@ class BrokerUnreachable(StreamsError):
     """Kafka does not answer at the address that was given."""
 
     exit_status = 4
+
+    @classmethod
+    def at(cls, bootstrap: str, seconds: float | None = None) -> Self:
+        """Nobody is there; without seconds it was clear at once."""
+        within = "" if seconds is None else f" within {seconds:.0f} s"
+        return cls(
+            f"no Kafka answers at {bootstrap}{within}; start one with: coordinator kafka (or dev), "
+            "or name yours with --bootstrap or KAFKA_BOOTSTRAP_SERVERS"
+        )

@@ -6,6 +6,7 @@ Nothing here joins a consumer group or commits anything, so reading disturbs nob
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import time
 from collections import deque
@@ -21,12 +22,16 @@ from models.fold import Headers, Record
 from streams.errors import BrokerUnreachable, StreamsError
 from streams.offsets import BEGINNING, Span
 from streams.tolerant_records import tolerate_any_header_name
+from streams.topics import CONNECT_TIMEOUT, create_command
 
 if TYPE_CHECKING:
     from models.fleet import FleetFold
 
 SILENCE = 30.0
 """Seconds without a record that is known to be there, after which reading fails instead of waiting on."""
+
+PROBE_INTERVAL = 3.0
+"""Seconds without a record after which a broker is asked whether it is there, and that it has to answer."""
 
 _BATCH = 10_000
 
@@ -38,10 +43,10 @@ class TopicMissing(StreamsError):
         topic: Its full name.
     """
 
-    def __init__(self, topic: str, bootstrap: str) -> None:
+    def __init__(self, topic: str, bootstrap: str, prefix: str) -> None:
         super().__init__(
             f"there is no topic {topic} at {bootstrap}; check --prefix and --bootstrap, or create the topics "
-            "with: coordinator topics create"
+            f"with: {create_command(bootstrap, prefix)}"
         )
         self.topic = topic
 
@@ -87,13 +92,15 @@ class TopicReader:
             auto_offset_reset="earliest",
         )
         try:
-            await self._consumer.start()
+            # A broker that takes the connection and then says nothing holds aiokafka for 40 seconds.
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await self._consumer.start()
+        except TimeoutError as error:
+            await self._consumer.stop()
+            raise BrokerUnreachable.at(self._bootstrap, CONNECT_TIMEOUT) from error
         except (KafkaError, OSError) as error:
             await self._consumer.stop()
-            raise BrokerUnreachable(
-                f"no Kafka answers at {self._bootstrap}: {error}; start one with: coordinator dev (or kafka), "
-                "or name yours with --bootstrap"
-            ) from error
+            raise BrokerUnreachable.at(self._bootstrap) from error
         return self
 
     async def __aexit__(
@@ -109,7 +116,7 @@ class TopicReader:
         """
         name = self._prefix + topic
         if name not in await self._consumer.topics():
-            raise TopicMissing(name, self._bootstrap)
+            raise TopicMissing(name, self._bootstrap, self._prefix)
         cluster = await self._consumer._client.fetch_all_metadata()
         places = [TopicPartition(name, number) for number in sorted(cluster.partitions_for_topic(name) or ())]
         beginnings = await self._consumer.beginning_offsets(places)
@@ -117,12 +124,18 @@ class TopicReader:
         return {place.partition: Extent(beginnings[place], ends[place]) for place in places}
 
     async def records(
-        self, topic: str, span: Span = BEGINNING, *, follow: bool = False
+        self,
+        topic: str,
+        span: Span = BEGINNING,
+        *,
+        follow: bool = False,
+        answering: Callable[[bool], None] = lambda answers: None,
     ) -> AsyncGenerator[Stored, None]:
         """The records of a span, oldest first across partitions; with ``follow`` new ones as they come.
 
         Up to the ends at the time of the call the order is by append time. After that records come as they
-        are fetched, since waiting for a silent partition would hold all others back.
+        are fetched, since waiting for a silent partition would hold all others back; ``answering`` is told when
+        the broker does not answer any more, and when it does again.
         """
         extents = await self.extents(topic)
         unread = await self._seek(topic, extents, span)
@@ -131,9 +144,25 @@ class TopicReader:
         if follow and span.until is None:
             for place, end in unread.items():
                 self._consumer.seek(place, end)  # what was appended and fetched meanwhile was left out above
+            answers, heard = True, time.monotonic()
             while True:
-                for record in await self.fresh():
+                records = await self.fresh()
+                if records or time.monotonic() > heard + PROBE_INTERVAL:
+                    answered, answers = answers, bool(records) or await self._answers()
+                    heard = time.monotonic()
+                    if answers != answered:
+                        answering(answers)
+                for record in records:
                     yield record
+
+    async def _answers(self) -> bool:
+        """Whether the broker answers; the consumer itself tries again for ever, and says nothing."""
+        try:
+            async with asyncio.timeout(PROBE_INTERVAL):
+                await self._consumer.end_offsets(list(self._consumer.assignment()))
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        return True
 
     async def batches(self, topic: str, partition: int, extent: Extent) -> AsyncIterator[Sequence[Record]]:
         """All records of one partition's extent, in bulk and uncopied."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from streams.errors import BrokerUnreachable, StreamsError
@@ -24,8 +26,8 @@ FOREVER = -1
 
 log = logging.getLogger("coordinator.topics")
 
-CONNECT_TIMEOUT = 30.0
-"""Seconds that a broker gets to answer at all; enough for one that starts at the same time as we do."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds that a command gives a broker to answer at all: a person waits for it."""
 
 _REPORT_INTERVAL = 3.0
 
@@ -184,12 +186,21 @@ class Finding:
     fatal: bool
     """Whether results would be wrong or incomplete. Else it is for people to judge: a shorter retention, say."""
     remedy: str
+    """What to do; the same for several findings that one step mends."""
+
+    @property
+    def fault(self) -> str:
+        if self.problem == "missing":
+            return f"{self.topic} does not exist"
+        return f"{self.topic} has {self.setting or self.problem} {self.found} instead of {self.expected}"
 
     def __str__(self) -> str:
-        what = self.setting or self.problem
-        if self.problem == "missing":
-            return f"{self.topic} does not exist. {self.remedy}"
-        return f"{self.topic} has {what} {self.found} instead of {self.expected}. {self.remedy}"
+        return f"{self.fault}. {self.remedy}"
+
+
+def remedies(findings: Iterable[Finding]) -> list[str]:
+    """What to do about all of them, each step once."""
+    return list(dict.fromkeys(finding.remedy for finding in findings))
 
 
 class TopicsUnfit(StreamsError):
@@ -203,9 +214,8 @@ class TopicsUnfit(StreamsError):
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
-        super().__init__(
-            "The topics are not as they must be:\n" + "\n".join(f"- {item}" for item in findings)
-        )
+        faults = "\n".join(f"- {finding.fault}" for finding in findings)
+        super().__init__(f"The topics are not as they must be:\n{faults}\n" + "\n".join(remedies(findings)))
 
 
 class TopicCreationFailed(StreamsError):
@@ -247,10 +257,12 @@ async def ensure_topics(settings: Settings) -> list[Finding]:
         TopicCreationFailed, BrokerUnreachable: Kafka refuses, or is not there.
     """
     layout = layout_of(settings)
-    async with _admin(settings.kafka_bootstrap_servers, settings.start_timeout) as admin:
+    bootstrap, patience = settings.kafka_bootstrap_servers, settings.start_timeout
+    waiting = partial(_log_waiting, bootstrap, patience)
+    async with _admin(bootstrap, patience, waiting) as admin:
         if settings.create_topics:
             await _create(admin, layout, settings.replication_factor)
-        findings = await _check(admin, layout)
+        findings = await _check(admin, layout, bootstrap)
     if fatal := [finding for finding in findings if finding.fatal]:
         raise TopicsUnfit(fatal)
     return findings
@@ -279,11 +291,27 @@ async def check(bootstrap: str, layout: Layout) -> list[Finding]:
         BrokerUnreachable: Kafka is not there.
     """
     async with _admin(bootstrap, CONNECT_TIMEOUT) as admin:
-        return await _check(admin, layout)
+        return await _check(admin, layout, bootstrap)
+
+
+def create_command(bootstrap: str, prefix: str) -> str:
+    """The command that creates what is missing there."""
+    prefix_option = "" if prefix == Layout().prefix else f" --prefix {shlex.quote(prefix)}"
+    return f"coordinator topics create -b {bootstrap}{prefix_option}"
+
+
+def _log_waiting(bootstrap: str, patience: float, seconds: float) -> None:
+    log.warning(
+        "kafka does not answer yet",
+        extra={"address": bootstrap, "seconds": round(seconds), "gives_up_after": round(patience)},
+    )
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str, patience: float) -> AsyncIterator[Any]:
+async def _admin(
+    bootstrap: str, patience: float, waiting: Callable[[float], None] = lambda seconds: None
+) -> AsyncIterator[Any]:
+    """A client for administration; ``waiting`` is told every few seconds for how long nobody has answered."""
     # Imported here because client commands import this module for its names, and should start fast.
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
@@ -292,26 +320,19 @@ async def _admin(bootstrap: str, patience: float) -> AsyncIterator[Any]:
     while True:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         try:
-            await admin.start()
+            # A broker that takes the connection and then says nothing holds aiokafka for 40 seconds.
+            left = max(started + patience - time.monotonic(), 0.1)
+            async with asyncio.timeout(min(left, CONNECT_TIMEOUT)):
+                await admin.start()
             break
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             await admin.close()
             now = time.monotonic()
-            if now > started + patience:
-                raise BrokerUnreachable(
-                    f"No Kafka answered at {bootstrap} within {patience:.0f} s ({error}). Start one "
-                    "(coordinator kafka), or set KAFKA_BOOTSTRAP_SERVERS to the address of yours."
-                ) from error
+            if now >= started + patience:
+                raise BrokerUnreachable.at(bootstrap, patience) from error
             if now > reported + _REPORT_INTERVAL:
                 reported = now
-                log.warning(
-                    "kafka does not answer yet",
-                    extra={
-                        "address": bootstrap,
-                        "seconds": round(now - started),
-                        "gives_up_after": round(patience),
-                    },
-                )
+                waiting(now - started)
             await asyncio.sleep(0.5)
     try:
         yield admin
@@ -363,7 +384,7 @@ async def _partition_counts(admin: Any) -> dict[str, int]:
     }
 
 
-async def _check(admin: Any, layout: Layout) -> list[Finding]:
+async def _check(admin: Any, layout: Layout, bootstrap: str) -> list[Finding]:
     from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
     counts = await _partition_counts(admin)
@@ -376,13 +397,15 @@ async def _check(admin: Any, layout: Layout) -> list[Finding]:
                 configs[name] = {entry[0]: entry[1] for entry in entries}
     findings = []
     for name, spec in layout.topics.items():
-        findings += _compare(name, spec, counts.get(name), configs.get(name, {}))
+        if name not in counts:
+            remedy = f"Run: {create_command(bootstrap, layout.prefix)}"
+            findings.append(Finding(name, "missing", None, "a topic", None, True, remedy))
+            continue
+        findings += _compare(name, spec, counts[name], configs.get(name, {}))
     return findings
 
 
-def _compare(name: str, spec: TopicSpec, partitions: int | None, config: Mapping[str, str]) -> list[Finding]:
-    if partitions is None:
-        return [Finding(name, "missing", None, "a topic", None, True, "Run: coordinator topics create")]
+def _compare(name: str, spec: TopicSpec, partitions: int, config: Mapping[str, str]) -> list[Finding]:
     findings = []
     if spec.fixed and partitions != spec.partitions:
         remedy = (

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 WIDE = 100_000
 """Width of a console that no terminal limits: a line stays a line in a pipe or a file."""
+
+WAITS_IN_SILENCE = 2.0
+"""Seconds after which a command says what it waits for."""
 
 STYLES = {
     # agents
@@ -81,6 +85,20 @@ def _console(*, stderr: bool) -> Console:
 def note(text: str) -> None:
     """Say something about the result, without being part of it."""
     err().print(text, style="dim", markup=False)
+
+
+@contextmanager
+def waiting_for_kafka(address: str) -> Iterator[Callable[[], None]]:
+    """Say after a while whose answer is waited for; whoever gets one before the end calls what this yields."""
+    from threading import Timer
+
+    timer = Timer(WAITS_IN_SILENCE, note, [f"waiting for Kafka at {address} …"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
 
 
 def print_error(message: str) -> None:

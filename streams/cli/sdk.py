@@ -6,29 +6,35 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
+from streams.cli import console
 from streams.errors import BrokerUnreachable, ConfigurationError, StreamsError
 
 if TYPE_CHECKING:
     from coordinator import Connection
     from streams.settings import Settings
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds; a person waits for a command, so less than a service would allow."""
-
 
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[Connection]:
     """A connection to the coordinator's topics; whatever goes wrong within comes out as :func:`told`."""
     from coordinator import Connection
+    from coordinator import TopicMissing as NoTopic
+    from streams.reader import TopicMissing
+    from streams.topics import CONNECT_TIMEOUT
 
+    bootstrap, prefix = settings.kafka_bootstrap_servers, settings.topic_prefix
+    connection = Connection(
+        bootstrap, topic_prefix=prefix, connect_timeout=CONNECT_TIMEOUT, client_id="coordinator-cli"
+    )
     with told():
-        async with Connection(
-            settings.kafka_bootstrap_servers,
-            topic_prefix=settings.topic_prefix,
-            connect_timeout=CONNECT_TIMEOUT,
-            client_id="coordinator-cli",
-        ) as connection:
+        try:
+            with console.waiting_for_kafka(bootstrap):
+                await connection.start()
             yield connection
+        except NoTopic as error:
+            raise TopicMissing(error.topic, bootstrap, prefix) from error
+        finally:
+            await connection.stop()
 
 
 @contextmanager
@@ -43,7 +49,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except BrokerUnavailable as error:
-        raise BrokerUnreachable(f"{error}; to start one here: coordinator dev") from error
+        raise BrokerUnreachable.at(error.bootstrap_servers) from error
     except InvalidValue as error:
         raise ConfigurationError(str(error)) from error
     except CoordinatorError as error:

@@ -5,6 +5,7 @@ Both give the same JSON: what stands under ``/v1`` in a worker. Which one it was
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -115,7 +116,7 @@ class TopicState:
         from streams.reader import fold_fleet
 
         bootstrap = settings.kafka_bootstrap_servers
-        with _Progress() as progress:
+        with console.waiting_for_kafka(bootstrap) as answered, _Progress(answered) as progress:
             fold, at = asyncio.run(fold_fleet(bootstrap, settings.topic_prefix, fleet, progress.report))
         console.note(f"state folded from {at['topic']} at {bootstrap}, {at['offset']:,} records")
         return cls(fold, fleet, at)
@@ -150,6 +151,9 @@ class TopicState:
 class _Progress:
     """A line on standard error that says how far a long fold is; nothing if it is short or nobody watches."""
 
+    def __init__(self, begun: Callable[[], None]) -> None:
+        self._begun = begun
+
     def __enter__(self) -> _Progress:
         import time
 
@@ -160,6 +164,7 @@ class _Progress:
     def report(self, done: int, total: int) -> None:
         import time
 
+        self._begun()
         now = time.monotonic()
         if now - self._started < FOLDS_IN_SILENCE or now - self._last < 0.5:
             return

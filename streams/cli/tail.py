@@ -97,7 +97,8 @@ async def _tail(
     fleet: str | None,
     json: bool,
 ) -> None:
-    from contextlib import aclosing
+    from contextlib import AsyncExitStack, aclosing
+    from functools import partial
 
     from streams.cli import console
     from streams.cli.records import as_json, as_line, fleet_of
@@ -105,10 +106,11 @@ async def _tail(
 
     wanted_key = None if key is None else key.encode()
     shown = 0
-    async with (
-        TopicReader(bootstrap, prefix) as reader,
-        aclosing(reader.records(topic, span, follow=follow)) as records,
-    ):
+    async with AsyncExitStack() as stack:
+        with console.waiting_for_kafka(bootstrap):
+            reader = await stack.enter_async_context(TopicReader(bootstrap, prefix))
+        records = reader.records(topic, span, follow=follow, answering=partial(_tell, bootstrap))
+        await stack.enter_async_context(aclosing(records))
         async for record in records:
             if wanted_key is not None and record.key != wanted_key:
                 continue
@@ -123,3 +125,12 @@ async def _tail(
                 return
     if not shown:
         console.note(f"nothing to show on {prefix}{topic}; -o beginning starts at the oldest record")
+
+
+def _tell(bootstrap: str, answers: bool) -> None:
+    from streams.cli import console
+
+    if answers:
+        console.note(f"Kafka at {bootstrap} answers again")
+    else:
+        console.note(f"Kafka at {bootstrap} does not answer; trying again until it does")

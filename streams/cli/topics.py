@@ -48,7 +48,8 @@ def create(
 
     loaded = settings(bootstrap, prefix, replication_factor=replication)
     layout = layout_of(loaded)
-    created = asyncio.run(create(loaded.kafka_bootstrap_servers, layout, loaded.replication_factor))
+    with console.waiting_for_kafka(loaded.kafka_bootstrap_servers):
+        created = asyncio.run(create(loaded.kafka_bootstrap_servers, layout, loaded.replication_factor))
     if json:
         existing = [name for name in layout.topics if name not in created]
         console.print_json({"created": created, "existing": existing})
@@ -72,7 +73,8 @@ def check(json: Json = False, bootstrap: Bootstrap = None, prefix: Prefix = None
 
     loaded = settings(bootstrap, prefix)
     layout = layout_of(loaded)
-    findings = asyncio.run(check(loaded.kafka_bootstrap_servers, layout))
+    with console.waiting_for_kafka(loaded.kafka_bootstrap_servers):
+        findings = asyncio.run(check(loaded.kafka_bootstrap_servers, layout))
     fatal = any(finding.fatal for finding in findings)
     if json:
         console.print_json({"ok": not fatal, "findings": [asdict(finding) for finding in findings]})
@@ -84,6 +86,9 @@ def check(json: Json = False, bootstrap: Bootstrap = None, prefix: Prefix = None
 def _print(topics: Iterable[str], findings: Iterable[Finding]) -> None:
     from rich.text import Text
 
+    from streams.topics import remedies
+
+    findings = list(findings)
     faults: dict[str, list[Finding]] = {}
     for finding in findings:
         faults.setdefault(finding.topic, []).append(finding)
@@ -93,4 +98,6 @@ def _print(topics: Iterable[str], findings: Iterable[Finding]) -> None:
         mark = ("✗ ", "bold red") if worst else ("! ", "yellow") if found else ("✓ ", "green")
         console.out().print(Text.assemble(mark, name))
         for finding in found:
-            console.out().print(Text(f"    {finding}"))
+            console.out().print(Text(f"    {finding.fault}"))
+    for remedy in remedies(findings):
+        console.out().print(Text(remedy))

@@ -103,7 +103,8 @@ def test_missing_topics_are_named_where_none_may_be_created(
     with WorkerProcess(kafka, topic_prefix, tmp_path / "worker", COORDINATOR_CREATE_TOPICS="false") as worker:
         status = worker.wait_ended(60)
     assert status == 2
-    assert f"{topic_prefix}events does not exist. Run: coordinator topics create" in worker.log
+    assert f"{topic_prefix}events does not exist\n" in worker.log
+    assert worker.log.count(f"Run: coordinator topics create -b {kafka} --prefix {topic_prefix}\n") == 1
 
 
 def test_the_worker_is_a_faust_worker_and_lists_its_agents_and_tables(

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
 
-from streams import topics
+from streams import reader, topics
 from streams.errors import BrokerUnreachable
 from streams.settings import load_settings
 from streams.topics import Layout, Partitions, TopicCreationFailed, TopicsUnfit, real_name
@@ -52,7 +52,9 @@ async def test_every_missing_topic_is_found(kafka: str, layout: Layout) -> None:
     assert [(finding.topic, finding.problem, finding.fatal) for finding in findings] == [
         (name, "missing", True) for name in layout.topics
     ]
-    assert "coordinator topics create" in str(findings[0])
+    command = f"coordinator topics create -b {kafka} --prefix {layout.prefix}"
+    assert {finding.remedy for finding in findings} == {f"Run: {command}"}
+    assert str(TopicsUnfit(findings)).count(command) == 1
 
 
 async def test_wrong_partitions_and_settings_are_found_with_what_to_do(kafka: str, layout: Layout) -> None:
@@ -145,3 +147,18 @@ async def test_no_broker_is_an_error_that_names_the_address(monkeypatch: pytest.
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(BrokerUnreachable, match=address):
             await topics.check(address, Layout())
+
+
+async def test_a_broker_that_takes_connections_and_says_nothing_is_given_up_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (topics, reader):
+        monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        address = f"127.0.0.1:{frozen.getsockname()[1]}"
+        complaint = f"no Kafka answers at {address} within"
+        async with asyncio.timeout(10):
+            with pytest.raises(BrokerUnreachable, match=complaint):
+                await topics.check(address, Layout())
+            with pytest.raises(BrokerUnreachable, match=complaint):
+                await reader.TopicReader(address, "coordinator.").__aenter__()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from streams.kafka import LocalKafka
 from streams.topics import Layout, create
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -47,6 +50,9 @@ def test_topics_are_missing_then_created_then_fit(run: Run, topic_prefix: str) -
     missing = run("topics", "check", "--json")
     assert missing.returncode == 1
     assert not json.loads(missing.stdout)["ok"]
+    told = run("topics", "check").stdout
+    assert told.count("does not exist") == 9
+    assert told.count("coordinator topics create -b") == told.count(f"--prefix {topic_prefix}") == 1
     created = json.loads(run("topics", "create", "--json").stdout)
     assert f"{topic_prefix}events" in created["created"]
     assert json.loads(run("topics", "create", "--json").stdout)["created"] == []
@@ -98,10 +104,14 @@ def test_without_a_worker_the_state_is_folded_from_the_topics_and_says_so(
     assert "has no task 'nobody'" in unknown.stderr
 
 
-def test_missing_topics_and_a_missing_broker_have_statuses_of_their_own(run: Run) -> None:
+def test_missing_topics_and_a_missing_broker_have_statuses_of_their_own(
+    run: Run, kafka: str, topic_prefix: str
+) -> None:
     missing = run("tail", "events")
     assert missing.returncode == 1
-    assert "coordinator topics create" in missing.stderr
+    assert f"coordinator topics create -b {kafka} --prefix {topic_prefix}" in missing.stderr
+    missing = run("submit", "t1")
+    assert f"coordinator topics create -b {kafka} --prefix {topic_prefix}" in missing.stderr
     nobody = subprocess.run(
         [sys.executable, "-m", "streams.cli.main", "agents", "-b", "127.0.0.1:1"],
         capture_output=True,
@@ -110,7 +120,56 @@ def test_missing_topics_and_a_missing_broker_have_statuses_of_their_own(run: Run
         check=False,
     )
     assert nobody.returncode == 4
-    assert nobody.stderr.startswith("error: no Kafka answers at 127.0.0.1:1")
+    assert nobody.stderr.startswith("error: no Kafka answers at 127.0.0.1:1;")
+
+
+@pytest.mark.parametrize(
+    "command", [["submit", "t1"], ["cancel", "t1"], ["topics", "check"], ["tail", "events"]]
+)
+def test_a_wait_for_a_broker_that_says_nothing_is_told_with_its_address(command: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        address = f"127.0.0.1:{frozen.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-m", "streams.cli.main", *command, "-b", address],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 4
+    waiting, error = done.stderr.splitlines()
+    assert waiting == f"waiting for Kafka at {address} …"
+    assert error.startswith(f"error: no Kafka answers at {address}")
+
+
+def test_a_following_tail_says_when_kafka_goes_and_when_it_is_back(tmp_path: Path) -> None:
+    with LocalKafka(tmp_path / "kafka") as broker:
+        address = broker.bootstrap
+        asyncio.run(create(address, Layout()))
+        arguments = ["tail", "events", "-f", "--json", "-b", address, "--prefix", "coordinator."]
+        with subprocess.Popen(
+            [sys.executable, "-m", "streams.cli.main", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as tail:
+            assert tail.stdout is not None
+            assert tail.stderr is not None
+            submit = [sys.executable, "-m", "streams.cli.main", "submit", "-b", address]
+            try:
+                subprocess.run([*submit, "before"], check=True, timeout=60, stdout=subprocess.DEVNULL)
+                assert json.loads(tail.stdout.readline())["key"] == "before"
+                broker.kill()
+                assert (
+                    tail.stderr.readline()
+                    == f"Kafka at {address} does not answer; trying again until it does\n"
+                )
+                broker.start()
+                assert tail.stderr.readline() == f"Kafka at {address} answers again\n"
+                subprocess.run([*submit, "after"], check=True, timeout=60, stdout=subprocess.DEVNULL)
+                assert json.loads(tail.stdout.readline())["key"] == "after"
+            finally:
+                tail.kill()
 
 
 def test_ctrl_c_ends_a_following_tail_with_130_and_without_a_word(
