@@ -14,6 +14,7 @@ INTERRUPTED = 130
 
 
 def dev(
+    context: typer.Context,
     agents: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="How many demo agents.")] = 20,
     tasks: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="How many tasks in all; without end by default.")
@@ -67,6 +68,7 @@ def dev(
     import asyncio
     import sys
 
+    from streams.cli.options import given
     from streams.cli.sdk import told
     from streams.dev.demo import default_rate
     from streams.dev.run import DemoOptions
@@ -77,6 +79,10 @@ def dev(
 
     if exit_when_done and (no_demo or tasks is None):
         raise ConfigurationError("--exit-when-done needs an end: give --tasks N, and not --no-demo")
+    if no_demo and (idle := given(context, "agents", "tasks", "rate", "seed")):
+        raise ConfigurationError(
+            f"--no-demo leaves out what {', '.join(idle)} is about; give the one or the other"
+        )
     demo = None if no_demo else DemoOptions(agents, tasks, rate or default_rate(tasks, agents), seed)
     options = DevOptions(
         data_dir=data_dir,

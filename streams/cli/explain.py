@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,15 +13,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-class Kind(StrEnum):
-    """What can be explained."""
-
-    task = "task"
-
-
 def explain(
-    kind: Annotated[Kind, typer.Argument(help="What to explain.", metavar="task")],
-    name: Annotated[str, typer.Argument(metavar="ID", help="The task's id.")],
+    kind: Annotated[str, typer.Argument(help="What to explain: a task.", metavar="task")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="The task's id.", show_default=False)] = "",
     fleet: Fleet = "default",
     json: Json = False,
     http: Http = None,
@@ -38,7 +31,13 @@ def explain(
       coordinator explain task nightly-42
     """
     from streams.cli.state import open_state
+    from streams.errors import ConfigurationError
 
+    if kind != "task" or not name:
+        wanted = "ID" if kind == "task" else name or kind
+        raise ConfigurationError(
+            f"only a task can be explained, by its id: coordinator explain task {wanted}"
+        )
     answer = open_state(bootstrap, prefix, fleet, http).explanation(name)
     if json:
         console.print_json(answer)

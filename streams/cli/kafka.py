@@ -11,7 +11,10 @@ import typer
 def kafka(
     data_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where the broker keeps its data; survives restarts."),
+        typer.Option(
+            metavar="DIR",
+            help="Where the broker keeps its data, by default .coordinator/kafka; survives restarts.",
+        ),
     ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on at 127.0.0.1; 0 takes any free one.")
@@ -19,7 +22,7 @@ def kafka(
 ) -> None:
     """Run a single Apache Kafka broker here, until Ctrl-C.
 
-    The first start downloads Kafka (43 MB) once; later starts take about 3 s. Prints the address to give to
+    The first start downloads Kafka (45 MB) once; later starts take about 3 s. Prints the address to give to
     --bootstrap or KAFKA_BOOTSTRAP_SERVERS.
 
     [bold]Example[/]

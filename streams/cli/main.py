@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
+from typing import Annotated
 
 import typer
 
@@ -36,7 +38,6 @@ EPILOG = """\
 
 app = typer.Typer(
     name="coordinator",
-    help="Event-sourced coordinator for fleets of agents, on Kafka and Faust.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -60,6 +61,41 @@ app.command("tail", rich_help_panel=_SEE)(tail.tail)
 app.command("schema", rich_help_panel=_OTHER)(schema.schema)
 app.command("bench", rich_help_panel=_OTHER)(bench.bench)
 app.command("version", rich_help_panel=_OTHER)(version.version)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"coordinator {version.installed(version.PACKAGE) or version.NO_PACKAGE}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version and exit; coordinator version shows more.",
+        ),
+    ] = False,
+) -> None:
+    """Event-sourced coordinator for fleets of agents, on Kafka and Faust."""
+
+
+def _reflowed(text: str) -> str:
+    """Help with each paragraph on one line: rich keeps a source's line breaks, and adds those of the terminal."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(
+        one if one.startswith(" ") else " ".join(line.strip() for line in one.splitlines())
+        for one in paragraphs
+    )
+
+
+for _command in (*app.registered_commands, *topics.app.registered_commands):
+    assert _command.callback is not None
+    _command.help = _reflowed(_command.callback.__doc__ or "")
 
 
 def main() -> None:

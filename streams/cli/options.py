@@ -85,3 +85,12 @@ def require_fleet(fleet: str) -> None:
 
     if not re.fullmatch(FLEET_PATTERN, fleet):
         raise ConfigurationError(f"{fleet!r} cannot be a fleet's name; give {FLEET_RULE}")
+
+
+def given(context: typer.Context, *names: str) -> list[str]:
+    """Those of the parameters that stand on the command line, by the names of their options."""
+    return [
+        f"--{name.replace('_', '-')}"
+        for name in names
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    ]

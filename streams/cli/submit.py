@@ -19,7 +19,25 @@ CHUNK = 500
 """Tasks that are sent together: enough for speed, few enough for a progress that moves."""
 
 
+OF_ONE_TASK = (
+    "payload",
+    "requires",
+    "resources",
+    "labels",
+    "slots",
+    "size",
+    "priority",
+    "deadline",
+    "zone",
+    "max_attempts",
+    "ack_timeout",
+    "run_timeout",
+)
+"""Options that describe the task; what comes from standard input describes itself."""
+
+
 def submit(
+    context: typer.Context,
     task_id: Annotated[
         str | None,
         typer.Argument(
@@ -44,7 +62,8 @@ def submit(
     ] = 1.0,
     priority: Annotated[int, typer.Option(metavar="0-9", help="Higher goes first.")] = 5,
     deadline: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Fail it unless it has begun in so many seconds.")
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Fail it unless it has begun in so many seconds."),
     ] = None,
     zone: Annotated[str | None, typer.Option(metavar="ZONE", help="A zone to prefer.")] = None,
     max_attempts: Annotated[int, typer.Option(metavar="N", help="How often it may fail.")] = 3,
@@ -81,15 +100,20 @@ def submit(
     import sys
     import time
 
-    from streams.cli.options import settings
+    from streams.cli.options import given, settings
+    from streams.errors import ConfigurationError
 
     if task_id == "-":
+        if idle := given(context, *OF_ONE_TASK):
+            raise ConfigurationError(
+                f"{', '.join(idle)} cannot be given with -: each line of standard input says all about its task"
+            )
         tasks: Iterable[Task] = tasks_from_lines(sys.stdin.buffer, fleet)
     else:
         fields: dict[str, object] = {
             "task_id": task_id,
             "requires": {
-                "capabilities": _listed(requires),
+                "capabilities": _listed("--requires", requires),
                 "resources": {name: _number(name, text) for name, text in _pairs("--resources", resources)},
                 "labels": dict(_pairs("--labels", labels)),
             },
@@ -103,8 +127,8 @@ def submit(
             "run_timeout": run_timeout,
             "payload": _json("--payload", payload),
         }
-        given = {name: value for name, value in fields.items() if value is not None}
-        tasks = [task_from_fields(given, fleet, "the task")]
+        said = {name: value for name, value in fields.items() if value is not None}
+        tasks = [task_from_fields(said, fleet, "the task")]
     all_completed = asyncio.run(_submit(settings(bootstrap, prefix), fleet, tasks, wait, timeout, json))
     raise typer.Exit(0 if all_completed else 1)
 
@@ -202,7 +226,7 @@ def tasks_from_lines(lines: Iterable[bytes], fleet: str) -> Iterator[Task]:
     """The tasks that lines of JSON describe; empty lines are skipped.
 
     Raises:
-        ConfigurationError: naming the first line that describes none. Those before it are submitted already.
+        ConfigurationError: naming the first line that describes none.
     """
     import orjson
 
@@ -284,14 +308,19 @@ def _json(option: str, text: str | None) -> object:
     return value
 
 
-def _listed(text: str | None) -> list[str]:
-    return [item.strip() for item in (text or "").split(",") if item.strip()]
+def _listed(option: str, text: str | None) -> list[str]:
+    from streams.errors import ConfigurationError
+
+    items = [item.strip() for item in text.split(",")] if text else []
+    if not all(items):
+        raise ConfigurationError(f"{option} {text}: an item is empty; separate them by single commas")
+    return items
 
 
 def _pairs(option: str, text: str | None) -> Iterator[tuple[str, str]]:
     from streams.errors import ConfigurationError
 
-    for item in _listed(text):
+    for item in _listed(option, text):
         name, separator, value = item.partition("=")
         if not separator or not name.strip():
             raise ConfigurationError(f"{option} {item}: give name=value, several separated by commas")
@@ -307,9 +336,25 @@ def _number(name: str, text: str) -> float:
         raise ConfigurationError(f"--resources {name}={text}: give a number") from None
 
 
-def _chunks(items: Iterable[Task], size: int) -> Iterator[list[Task]]:
+def _chunks(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
+    """Tasks in parts; each part has been sent when the next is asked for.
+
+    Raises:
+        ConfigurationError: as ``tasks`` does, and what has become of those before.
+    """
     from itertools import islice
 
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
+    from streams.errors import ConfigurationError
+
+    iterator = iter(tasks)
+    sent = 0
+    while True:
+        try:
+            chunk = list(islice(iterator, size))
+        except ConfigurationError as error:
+            so_far = f"the first {sent:,} tasks were submitted, no other" if sent else "nothing was submitted"
+            raise ConfigurationError(f"{error}; {so_far}") from None
+        if not chunk:
+            return
         yield chunk
+        sent += len(chunk)

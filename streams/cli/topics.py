@@ -26,7 +26,9 @@ def create(
     replication: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Copies of each partition; at most as many as there are brokers."
+            min=1,
+            metavar="N",
+            help="Copies of each partition, by default 1; at most as many as there are brokers.",
         ),
     ] = None,
     json: Json = False,

@@ -16,15 +16,19 @@ def worker(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Directory of the local state; each worker on a machine needs its own."
+            metavar="DIR",
+            help="Directory of the local state, by default .coordinator/worker; each worker on a machine needs "
+            "its own.",
         ),
     ] = None,
     http_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port of health, metrics and state; 0 takes any free one."),
+        typer.Option(
+            min=0, max=65535, help="Port of health, metrics and state, by default 9090; 0 takes any free one."
+        ),
     ] = None,
     log_level: Annotated[
-        str | None, typer.Option(metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR.")
+        str | None, typer.Option(metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR; by default INFO.")
     ] = None,
 ) -> None:
     """Run one worker: it folds events into state, plans, and sends directives.

@@ -101,6 +101,43 @@ def test_a_topic_that_does_not_exist_is_refused_with_those_that_do() -> None:
     assert "directives, results, alerts" in str(error)
 
 
+def test_the_version_is_an_option_too() -> None:
+    shown = CliRunner().invoke(command_line.app, ["--version"])
+    assert (shown.exit_code, shown.output.split()[0]) == (0, "coordinator")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["explain", "x"], "by its id: coordinator explain task x"),
+        (["explain", "agent", "x"], "by its id: coordinator explain task x"),
+        (["explain", "task"], "by its id: coordinator explain task ID"),
+        (["dev", "--no-demo", "--tasks", "5"], "--no-demo leaves out what --tasks is about"),
+        (
+            ["submit", "-", "--requires", "a", "--max-attempts", "3"],
+            "--requires, --max-attempts cannot be given with -",
+        ),
+        (["submit", "--requires", ",,"], "--requires ,,: an item is empty"),
+        (["submit", "--resources", "gpu=1,"], "--resources gpu=1,: an item is empty"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_what_could(arguments: list[str], complaint: str) -> None:
+    error = CliRunner().invoke(command_line.app, arguments).exception
+    assert isinstance(error, ConfigurationError)
+    assert complaint in str(error)
+
+
+def test_a_deadline_in_the_past_is_refused() -> None:
+    assert CliRunner().invoke(command_line.app, ["submit", "--deadline", "-5"]).exit_code == 2
+
+
+def test_a_paragraph_of_help_is_broken_by_the_terminal_only() -> None:
+    shown = CliRunner().invoke(command_line.app, ["submit", "--help"], env={"COLUMNS": "500"})
+    assert (
+        "{}}. All fields have defaults. Submitting an equal task again changes nothing; with" in shown.output
+    )
+
+
 def test_version_names_what_it_runs_on() -> None:
     shown = CliRunner().invoke(command_line.app, ["version", "--json"])
     assert '"aiokafka":"0.14.0"' in shown.output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coordinator import Role
-from streams.cli.submit import task_from_fields, tasks_from_lines
+from streams.cli.submit import _chunks, task_from_fields, tasks_from_lines
 from streams.errors import ConfigurationError
 
 
@@ -51,3 +51,15 @@ def test_a_line_that_is_no_task_is_named_with_its_fault(line: bytes, complaint: 
     next(tasks)
     with pytest.raises(ConfigurationError, match=complaint):
         next(tasks)
+
+
+def test_a_fault_in_the_lines_says_what_was_submitted_before_it() -> None:
+    lines = [b"{}"] * 5 + [b"{oops"]
+    parts = _chunks(tasks_from_lines(lines, "default"), 2)
+    assert [len(next(parts)), len(next(parts))] == [2, 2]
+    with pytest.raises(
+        ConfigurationError, match=r"line 6 is no JSON.*; the first 4 tasks were submitted, no other"
+    ):
+        next(parts)
+    with pytest.raises(ConfigurationError, match="nothing was submitted"):
+        next(_chunks(tasks_from_lines(lines, "default"), 500))
