@@ -6,12 +6,13 @@ and widths follow the terminal; ``NO_COLOR`` is honoured.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -78,8 +79,19 @@ def err() -> Console:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
+    class UntilNobodyReads(Console):
+        def on_broken_pipe(self) -> None:
+            _nobody_reads()
+
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else WIDE)
+    return UntilNobodyReads(stderr=stderr, highlight=False, width=None if stream.isatty() else WIDE)
+
+
+def _nobody_reads() -> NoReturn:
+    """End well: whoever read the pipe, such as ``head``, has seen enough."""
+    # Else the interpreter tries to write what is left when it ends, and complains.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(0)
 
 
 def note(text: str) -> None:
@@ -112,16 +124,22 @@ def print_json(value: object) -> None:
     """One JSON document: indented for people, one line in a pipe."""
     import orjson
 
-    option = orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0
-    sys.stdout.write(orjson.dumps(value, option=option).decode() + "\n")
+    _write_line(orjson.dumps(value, option=orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0))
 
 
 def print_json_line(value: object) -> None:
     """One line of JSON, out at once, so that whoever reads the pipe sees it now."""
     import orjson
 
-    sys.stdout.write(orjson.dumps(value).decode() + "\n")
-    sys.stdout.flush()
+    _write_line(orjson.dumps(value))
+
+
+def _write_line(raw: bytes) -> None:
+    try:
+        sys.stdout.write(raw.decode() + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _nobody_reads()
 
 
 def table(columns: Sequence[str | tuple[str, str]], rows: Iterable[Sequence[RenderableType]]) -> Table:

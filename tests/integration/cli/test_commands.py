@@ -78,6 +78,7 @@ def test_a_faulty_task_is_refused_before_anything_is_sent(created: Run) -> None:
     refused = created("submit", "-", stdin='{"task_id":"good"}\n{"priority":99}\n')
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: line 2: priority")
+    assert refused.stderr.endswith("; nothing was submitted\n")
     assert created("tail", "events", "-o", "beginning", "--json").stdout == ""
 
 
@@ -86,6 +87,22 @@ def test_tail_ends_after_a_count_and_at_the_end(created: Run) -> None:
     assert len(created("tail", "events", "-o", "beginning", "-c", "3").stdout.splitlines()) == 3
     assert len(created("tail", "events").stdout.splitlines()) == 5
     assert "nothing to show" in created("tail", "results").stderr
+
+
+@pytest.mark.parametrize("options", ["--json", ""])
+def test_a_reader_that_has_seen_enough_is_no_failure(
+    created: Run, kafka: str, topic_prefix: str, options: str
+) -> None:
+    created("submit", "-", stdin="{}\n" * 3000)
+    command = f"{sys.executable} -m streams.cli.main tail events -o beginning {options}"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} -b {kafka} --prefix {topic_prefix} | head -1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 1, "")
 
 
 def test_without_a_worker_the_state_is_folded_from_the_topics_and_says_so(
