@@ -177,13 +177,15 @@ async def _results(
     json: bool,
 ) -> bool:
     """Print each result as it comes; whether all tasks completed."""
+    import asyncio
     import time
 
-    from coordinator import Batch
+    from coordinator import Batch, WaitTimeout
     from streams.cli import results
     from streams.cli.taken import IdInUse
 
     # A task that was submitted before may have ended before: the client hears only what ends from now on.
+    give_up = None if patience is None else asyncio.get_running_loop().time() + patience
     earlier = await results.ended_before(settings, client.fleet, digests)
     batch = Batch(client, [client.handle(task_id) for task_id in digests if task_id not in earlier])
     done = good = 0
@@ -191,7 +193,10 @@ async def _results(
     async for result in results.all_of(earlier.values(), batch.as_completed(patience)):
         done += 1
         try:
-            await decisions.require_taken(digests[result.task_id], result)
+            async with asyncio.timeout_at(give_up):
+                await decisions.require_taken(digests[result.task_id], result)
+        except TimeoutError:
+            raise WaitTimeout((result.task_id,), patience or 0.0) from None
         except IdInUse as error:
             console.print_error(str(error))
             continue

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from streams.kafka import LocalKafka
 from streams.topics import Layout, create
@@ -72,6 +73,34 @@ def test_what_is_submitted_and_cancelled_stands_in_the_events(created: Run) -> N
     assert first["value"]["requires"] == {"capabilities": ["write"]}
     assert first["value"]["payload"] == {"n": 1}
     assert (second["value"]["type"], second["value"]["reason"]) == ("task_cancelled", "changed my mind")
+
+
+def test_an_old_result_is_none_before_the_coordinator_has_looked_at_the_task(
+    created: Run, kafka: str, topic_prefix: str
+) -> None:
+    result = {
+        "type": "task_completed",
+        "task_id": "old",
+        "fleet": "default",
+        "result": 1,
+        "reason": None,
+        "attempt": 1,
+        "epoch": 1,
+        "agent_id": "a1",
+        "time": 1.0,
+        "cause": {"offset": 7, "events": []},
+    }
+    asyncio.run(append(kafka, f"{topic_prefix}results", "old", result))
+    waited = created("submit", "old", "--wait", "--timeout", "5")
+    assert (waited.returncode, waited.stdout) == (1, "")
+    waiting, error = waited.stderr.splitlines()
+    assert waiting == "waiting for the coordinator to take up old; is a worker running?"
+    assert error.startswith("error: no result of 1 task within 5 s: old")
+
+
+async def append(kafka: str, topic: str, key: str, value: object) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        await producer.send_and_wait(topic, json.dumps(value).encode(), key=key.encode())
 
 
 def test_a_faulty_task_is_refused_before_anything_is_sent(created: Run) -> None:
