@@ -105,6 +105,11 @@ class Life:
         await self.voice.say("agent_registered", **description)
         self._heart = self._spawn(self._beat_on(), "heart")
 
+    def wind_down(self) -> None:
+        """Take no new work, and let whoever iterates the inbox come to its end."""
+        self.desk.stopping = True
+        self.inbox.put_nowait(None)
+
     async def end(self, patience: float, on_stop: Literal["deregister", "offline"]) -> None:
         """Wind down; everything in it has a deadline.
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from coordinator import _limits
 from coordinator._life import Handler, Life
-from coordinator._signals import end_on_sigterm_as_on_ctrl_c
+from coordinator._signals import ending_on_signals
 from coordinator._store import StateStore, state_path
 from coordinator.connection import Connection
 from coordinator.directive import Directive
 from coordinator.errors import CoordinatorError, InvalidValue, NotRunning
 
+log = logging.getLogger("coordinator")
+
 H = TypeVar("H", bound=Handler)
+
+
+class StartAbandoned(Exception):
+    """The agent was told to end while it started; only :meth:`Agent.run` gets to see it."""
 
 
 class Agent:
@@ -80,6 +88,8 @@ class Agent:
         self._on_stop = on_stop
         self._handler: Handler | None = None
         self._life: Life | None = None
+        self._starting: asyncio.Task[object] | None = None
+        self._abandoned = False
 
     # -- life -----------------------------------------------------------------------------------------------
 
@@ -99,21 +109,32 @@ class Agent:
             BrokerUnavailable, TopicMissing: if there is no coordinator's Kafka to talk to.
             StateInUse, StateUnreadable: if ``state_dir`` cannot be used.
         """
-        if self._life is None:
-            async with AsyncExitStack() as cleanup:
-                connection = self._shared_connection
-                if connection is None:
-                    connection = await cleanup.enter_async_context(Connection())
-                store = StateStore(self._state_path)
-                cleanup.callback(store.close)
-                life = Life(
-                    self.agent_id, self.fleet, self.slots, self._heartbeat_interval, connection, store
-                )
-                cleanup.push_async_callback(life.leave_reader)
-                await life.begin(self._description)
-                life.cleanup = cleanup.pop_all()
-                self._life = life
+        if self._life is not None:
+            return self
+        starting = self._starting = asyncio.current_task()
+        self._abandoned = False
+        try:
+            self._life = await self._begin()
+        except asyncio.CancelledError:
+            if self._abandoned and starting is not None and starting.uncancel() == 0:
+                raise StartAbandoned(f"agent {self.agent_id} was told to end before it had started") from None
+            raise
+        finally:
+            self._starting = None
         return self
+
+    async def _begin(self) -> Life:
+        async with AsyncExitStack() as cleanup:
+            connection = self._shared_connection
+            if connection is None:
+                connection = await cleanup.enter_async_context(Connection())
+            store = StateStore(self._state_path)
+            cleanup.callback(store.close)
+            life = Life(self.agent_id, self.fleet, self.slots, self._heartbeat_interval, connection, store)
+            cleanup.push_async_callback(life.leave_reader)
+            await life.begin(self._description)
+            life.cleanup = cleanup.pop_all()
+            return life
 
     async def stop(self) -> None:
         """Take no new work, let running work finish within ``stop_timeout``, say goodbye, close.
@@ -142,7 +163,8 @@ class Agent:
     # -- work -----------------------------------------------------------------------------------------------
 
     async def directives(self) -> AsyncIterator[Directive]:
-        """Assignments as they come, for agents that answer each verb themselves. Ends when the agent stops.
+        """Assignments as they come, for agents that answer each verb themselves. Ends when the agent stops, and
+        at the first SIGINT or SIGTERM, as :meth:`run` does: the work at hand may be finished.
 
         Answer each: ``accept`` in time, then ``complete`` or ``fail``; or ``reject``. Watch ``ended``: after a
         withdrawal or a time-out nobody waits for the answer. Withdrawals are answered at once here, since only
@@ -151,6 +173,11 @@ class Agent:
         Raises:
             ReadingStopped: if directives cannot be read any more.
         """
+        with self._ending_on_signals():
+            async for directive in self._arriving():
+                yield directive
+
+    async def _arriving(self) -> AsyncIterator[Directive]:
         inbox = self._alive().inbox
         while (arrived := await inbox.get()) is not None:
             if isinstance(arrived, CoordinatorError):
@@ -168,7 +195,12 @@ class Agent:
 
         An assignment is accepted when its handler starts, completed with what it returns, and failed with the
         text of what it raises. A withdrawal or the run timeout cancels it. Starts the agent if need be, and
-        stops it at the end, also when cancelled (as by Ctrl-C or SIGTERM under ``asyncio.run``).
+        stops it at the end, also when cancelled.
+
+        The first SIGINT (Ctrl-C) or SIGTERM stops the agent and lets this method return, so that a program that
+        does nothing else ends with status 0; the second Ctrl-C interrupts it on the spot. If other tasks than
+        ``asyncio.run``'s own run agents, whatever that one still does is cancelled when they have stopped. A
+        program with signal handlers of its own keeps them.
 
         Args:
             handler: An async function of a directive; the one given to :meth:`task` by default.
@@ -176,11 +208,29 @@ class Agent:
         handler = handler or self._handler
         if handler is None:
             raise InvalidValue("handler", None, "give run() a function, or decorate one with @agent.task")
-        end_on_sigterm_as_on_ctrl_c()
+        try:
+            with self._ending_on_signals():
+                await self._work(handler)
+        except StartAbandoned:
+            log.info("agent %s was told to end before it had started", self.agent_id)
+
+    async def _work(self, handler: Handler) -> None:
         async with self:
             life = self._alive()
-            async for directive in self.directives():
+            async for directive in self._arriving():
                 life.execute(handler, directive)
+
+    def _ending_on_signals(self) -> AbstractContextManager[None]:
+        loop = asyncio.get_running_loop()
+        return ending_on_signals(lambda: loop.call_soon_threadsafe(self._wind_down))
+
+    def _wind_down(self) -> None:
+        """Let no more directives arrive, so that whoever works on them comes to an end; or do not even start."""
+        if self._life is not None:
+            self._life.wind_down()
+        elif self._starting is not None:
+            self._abandoned = True
+            self._starting.cancel()
 
     # -- reports --------------------------------------------------------------------------------------------
 

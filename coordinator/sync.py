@@ -12,6 +12,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -21,7 +22,7 @@ from coordinator import batch as _batch
 from coordinator import client as _client
 from coordinator import connection as _connection
 from coordinator import directive as _directive
-from coordinator._signals import end_on_sigterm_as_on_ctrl_c
+from coordinator._signals import ending_on_signals
 from coordinator.directive import Coalition, EndReason
 from coordinator.errors import InvalidValue, NotRunning
 from coordinator.task import Role, Task, TaskResult
@@ -79,6 +80,13 @@ class _LoopThread:
             work.close()
             raise NotRunning("the object")
         return asyncio.run_coroutine_threadsafe(work, loop)
+
+    def tell(self, what: Callable[[], None]) -> None:
+        """Have something done on the loop, if it still runs; safe in a signal handler."""
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # closed just now
+                loop.call_soon_threadsafe(what)
 
     def run(self, work: Coroutine[object, object, T]) -> T:
         """Run a coroutine on the loop and wait for it; interrupting the wait cancels it."""
@@ -275,15 +283,17 @@ class Agent(_Running):
         async def following() -> _directive.Directive | None:
             return await anext(arriving, None)
 
-        while (directive := _loop.run(following())) is not None:
-            yield Directive(directive)
+        with ending_on_signals(self._wind_down):
+            while (directive := _loop.run(following())) is not None:
+                yield Directive(directive)
 
     def task(self, handler: H) -> H:
         self._handler = handler
         return handler
 
     def run(self, handler: Handler | None = None) -> None:
-        """Run a handler for every assignment until :meth:`stop` is called, or Ctrl-C or SIGTERM ends it.
+        """Run a handler for every assignment until :meth:`stop` is called, or Ctrl-C or SIGTERM ends it: the agent
+        then finishes, says goodbye, and this method returns.
 
         A handler whose directive has ended runs on, since threads cannot be cancelled; what it returns is then
         dropped. It still occupies its slot until it returns.
@@ -291,8 +301,11 @@ class Agent(_Running):
         function = handler or self._handler
         if function is None:
             raise InvalidValue("handler", None, "give run() a function, or decorate one with @agent.task")
-        end_on_sigterm_as_on_ctrl_c()
-        with ThreadPoolExecutor(max(self.slots, 1), thread_name_prefix=self.agent_id) as threads:
+        with (
+            ending_on_signals(self._wind_down),
+            suppress(_agent.StartAbandoned),
+            ThreadPoolExecutor(max(self.slots, 1), thread_name_prefix=self.agent_id) as threads,
+        ):
 
             async def in_thread(directive: _directive.Directive) -> object:
                 loop = asyncio.get_running_loop()
@@ -304,13 +317,10 @@ class Agent(_Running):
                     raise
 
             with self:
-                running = _loop.begin(self._inner.run(in_thread))
-                try:
-                    running.result()
-                except KeyboardInterrupt:
-                    _loop.run(self._inner.stop())
-                    running.result()
-                    raise
+                _loop.begin(self._inner._work(in_thread)).result()
+
+    def _wind_down(self) -> None:
+        _loop.tell(self._inner._wind_down)
 
     def report(self, metrics: Mapping[str, float]) -> None:
         _loop.run(self._inner.report(metrics))
