@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from ipaddress import IPv6Address
 from typing import TypeVar
 
 import orjson
@@ -30,6 +31,8 @@ LAST_SECOND = 253_402_300_799.999
 V = TypeVar("V")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", re.ASCII)
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|[^\s:/@\[\]]+)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+_ADDRESSES = "host:port, or [IPv6]:port, several separated by commas; kafka:// may stand in front"
 _FLEET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}", re.ASCII)
 
 
@@ -117,6 +120,31 @@ def metrics(values: Mapping[str, float]) -> dict[str, float]:
         if isinstance(measured, bool) or not isinstance(measured, int | float) or not math.isfinite(measured):
             raise InvalidValue(f"metrics.{name}", measured, "a finite number")
     return dict(values)
+
+
+def addresses(value: str) -> str:
+    """Kafka's addresses as its client takes them: ``kafka://`` left out, every port a port."""
+    if not isinstance(value, str):
+        raise InvalidValue("bootstrap_servers", value, _ADDRESSES)
+    return ",".join(_address(part.strip(), value) for part in value.split(","))
+
+
+def _address(part: str, whole: str) -> str:
+    address = part.removeprefix("kafka://").rstrip("/")
+    found = _ADDRESS.fullmatch(address)
+    if found is None or (found["ipv6"] is not None and not _is_ipv6(found["ipv6"])):
+        raise InvalidValue("bootstrap_servers", whole, _ADDRESSES)
+    if found["port"] is not None and not 1 <= int(found["port"]) <= 65_535:
+        raise InvalidValue("bootstrap_servers", whole, f"{_ADDRESSES}; a port is between 1 and 65535")
+    return address
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _mapping(values: Mapping[str, V], field: str, most: int) -> Mapping[str, V]:

@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import murmur2
 
+from coordinator import _limits
 from coordinator._reader import Reader, Subscription
 from coordinator.errors import BrokerUnavailable, DeliveryFailed, NotRunning, TopicMissing
 
@@ -82,8 +83,8 @@ class Connection:
         """Describe a connection; nothing is opened yet.
 
         Args:
-            bootstrap_servers: ``host:port``, several separated by commas. Default:
-                ``KAFKA_BOOTSTRAP_SERVERS``, else ``localhost:9092``.
+            bootstrap_servers: ``host:port`` or ``[IPv6]:port``, several separated by commas, with ``kafka://``
+                in front or without. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else ``localhost:9092``.
             topic_prefix: What all topic names begin with, its separator included. Default:
                 ``COORDINATOR_TOPIC_PREFIX``, else ``coordinator.``.
             connect_timeout: Seconds to wait for a broker that is still starting, and for topics that the
@@ -91,8 +92,11 @@ class Connection:
             client_id: How the broker's logs and quotas name this process.
             kafka: Further aiokafka settings for producer, consumer and admin client alike, such as
                 ``security_protocol``, ``ssl_context``, ``sasl_mechanism``, ``sasl_plain_username``.
+
+        Raises:
+            InvalidValue: if an address is none.
         """
-        self.bootstrap_servers = (
+        self.bootstrap_servers = _limits.addresses(
             bootstrap_servers or os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or "localhost:9092"
         )
         self.topic_prefix = (

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiokafka.conn import collect_hosts
 
-from coordinator import Agent, InvalidValue, Role, Task
+from coordinator import Agent, Connection, InvalidValue, Role, Task
 from coordinator._wire import encode_event
 
 
@@ -106,3 +107,56 @@ def test_an_agent_beyond_the_limits_names_its_field(fields: dict[str, Any], fiel
     with pytest.raises(InvalidValue) as refused:
         Agent(**({"agent_id": "a1"} | fields))
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1:99999",
+        "h:0",
+        "h:abc",
+        "h:",
+        ":9092",
+        "h:9092:9093",
+        "amqp://x",
+        "amqp://x:5672",
+        "kafka://",
+        "http://h:9092/path",
+        "user@h:9092",
+        "h:9092,",
+        "h:9092, two words:9092",
+        "::1",
+        "[::1:9092",
+        "[]:9092",
+        "[h]:9092",
+        "[::1]9092",
+        7,
+        ["h:9092"],
+    ],
+)
+def test_an_address_that_is_none_is_refused_and_the_right_form_named(address: Any) -> None:
+    with pytest.raises(InvalidValue, match=r"host:port, or \[IPv6\]:port") as refused:
+        Connection(address)
+    assert refused.value.field == "bootstrap_servers"
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("h:9092", "h:9092"),
+        ("kafka.example.org", "kafka.example.org"),
+        ("kafka://h:9092/", "h:9092"),
+        ("a_1:1, b:65535", "a_1:1,b:65535"),
+        ("kafka://a:1,kafka://b:2", "a:1,b:2"),
+        ("[::1]:9092,[fe80::1%eth0]", "[::1]:9092,[fe80::1%eth0]"),
+    ],
+)
+def test_an_address_may_have_a_scheme_or_leave_out_the_port(address: str, meant: str) -> None:
+    assert Connection(address).bootstrap_servers == meant
+    assert len(collect_hosts(meant)) == len(meant.split(","))
+
+
+def test_an_address_of_the_environment_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "amqp://x")
+    with pytest.raises(InvalidValue, match="amqp://x"):
+        Connection()
