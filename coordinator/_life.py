@@ -6,7 +6,6 @@ What to do about a delivery is decided in ``_desk.py`` (pure); here its decision
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import random
 import time
@@ -209,8 +208,7 @@ class Life:
         async with self._running.taken():
             try:
                 await directive.accept()
-                outcome = handler(directive)
-                result = await outcome if inspect.isawaitable(outcome) else outcome
+                result = await handler(directive)
                 if directive.ended is None:
                     await directive.complete(result)
             except asyncio.CancelledError:

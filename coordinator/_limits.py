@@ -36,6 +36,11 @@ _ADDRESSES = "host:port, or [IPv6]:port, several separated by commas; kafka:// m
 _FLEET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}", re.ASCII)
 
 
+def instance(value: object, field: str, kind: type, rule: str) -> None:
+    if not isinstance(value, kind):
+        raise InvalidValue(field, value, rule)
+
+
 def identifier(value: str, field: str) -> str:
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise InvalidValue(

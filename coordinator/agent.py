@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar, overload
 
-from coordinator import _limits
+from coordinator import _handlers, _limits
 from coordinator._life import Handler, Life
 from coordinator._signals import ending_on_signals
 from coordinator._store import StateStore, state_path
-from coordinator.connection import Connection
+from coordinator.connection import Connection, checked
 from coordinator.directive import Directive
 from coordinator.errors import CoordinatorError, InvalidValue, NotRunning
 
@@ -82,7 +82,7 @@ class Agent:
             raise InvalidValue("on_stop", on_stop, "deregister or offline")
         self.slots = slots
         self._heartbeat_interval = heartbeat_interval
-        self._shared_connection = connection
+        self._shared_connection = checked(connection)
         self._state_path = None if state_dir is None else state_path(state_dir, fleet, agent_id)
         self._stop_timeout = stop_timeout
         self._on_stop = on_stop
@@ -185,8 +185,20 @@ class Agent:
             if arrived.ended is None:
                 yield arrived.directive
 
-    def task(self, handler: H) -> H:
-        """Decorator: make a function the handler that :meth:`run` uses."""
+    @overload
+    def task(self, handler: H) -> H: ...
+    @overload
+    def task(self) -> Callable[[H], H]: ...
+    def task(self, handler: H | None = None) -> H | Callable[[H], H]:
+        """Decorator: make an async function of a directive the handler that :meth:`run` uses.
+
+        Raises:
+            InvalidValue: if it is none, or if there is a handler already.
+        """
+        if handler is None:
+            return self.task
+        _handlers.check_async(handler)
+        _handlers.check_is_the_only_one(handler, self._handler)
         self._handler = handler
         return handler
 
@@ -203,11 +215,16 @@ class Agent:
         program with signal handlers of its own keeps them.
 
         Args:
-            handler: An async function of a directive; the one given to :meth:`task` by default.
+            handler: An async function of a directive; the one given to :meth:`task` by default. Plain functions
+                are for :class:`coordinator.sync.Agent`: here they would hold up the agent's heartbeats.
+
+        Raises:
+            InvalidValue: if it is none.
         """
         handler = handler or self._handler
         if handler is None:
             raise InvalidValue("handler", None, "give run() a function, or decorate one with @agent.task")
+        _handlers.check_async(handler)
         try:
             with self._ending_on_signals():
                 await self._work(handler)

@@ -15,7 +15,7 @@ from coordinator import _limits
 from coordinator._reader import Record, Subscription, stop_consumer
 from coordinator._wire import EVENTS, RESULTS, decode_result, encode_event
 from coordinator.batch import Batch, TaskHandle
-from coordinator.connection import Connection
+from coordinator.connection import Connection, checked
 from coordinator.errors import CoordinatorError, NotRunning
 from coordinator.task import Task, TaskResult
 
@@ -39,7 +39,7 @@ class Client:
             fleet: Whose tasks these are.
         """
         self.fleet = _limits.fleet_name(fleet)
-        self._shared_connection = connection
+        self._shared_connection = checked(connection)
         self._connection: Connection | None = None
         self._subscriptions: list[Subscription] = []
         self._waiting: dict[str, asyncio.Future[TaskResult]] = {}
@@ -94,7 +94,7 @@ class Client:
             InvalidValue: if the contract does not allow it; nothing was sent.
             DeliveryFailed: if the broker did not take it.
         """
-        value = encode_event("task_submitted", fleet=self.fleet, **task.fields())
+        value = self._submission(task, "task")
         handle = self.handle(task.task_id)
         await self._alive().send(EVENTS, task.task_id, value)
         return handle
@@ -107,10 +107,10 @@ class Client:
         Raises:
             InvalidValue, DeliveryFailed: as for :meth:`submit`.
         """
-        events = [
-            (task.task_id, encode_event("task_submitted", fleet=self.fleet, **task.fields()))
-            for task in tasks
-        ]
+        events = []
+        for index, task in enumerate(tasks):
+            value = self._submission(task, f"tasks[{index}]")
+            events.append((task.task_id, value))
         connection = self._alive()
         handles = [self.handle(task_id) for task_id, _ in events]
         deliveries = [await connection.post(EVENTS, task_id, value) for task_id, value in events]
@@ -186,6 +186,10 @@ class Client:
         )
 
     # -- inside ---------------------------------------------------------------------------------------------
+
+    def _submission(self, task: Task, field: str) -> bytes:
+        _limits.instance(task, field, Task, 'a Task, such as Task(payload="...")')
+        return encode_event("task_submitted", fleet=self.fleet, **task.fields())
 
     async def _operate(self, type_: str, agent_id: str, deadline: datetime | float | None) -> None:
         when = None if deadline is None else _limits.moment(deadline, "deadline")

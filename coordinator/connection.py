@@ -310,6 +310,15 @@ class Connection:
             self._producer = await self._start_producer()
 
 
+def checked(connection: Connection | None) -> Connection | None:
+    """Refuse what is no connection, such as one of ``coordinator.sync``, before it fails amid work."""
+    if connection is not None:
+        _limits.instance(
+            connection, "connection", Connection, 'one of coordinator, such as Connection("host:9092")'
+        )
+    return connection
+
+
 async def _stop_producer(producer: AIOKafkaProducer) -> None:
     """Flush and close, but not for ever: aiokafka itself waits until the broker is back."""
     try:

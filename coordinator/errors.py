@@ -8,7 +8,7 @@ class CoordinatorError(Exception):
 
 
 class InvalidValue(CoordinatorError, ValueError):
-    """A value that the wire contract does not allow; nothing was sent.
+    """A value that the wire contract or this package does not allow; nothing was sent.
 
     Attributes:
         field: The field at fault, such as ``task_id`` or ``requires.capabilities[2]``.

@@ -15,8 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar, overload
 
+from coordinator import _handlers, _limits
 from coordinator import agent as _agent
 from coordinator import batch as _batch
 from coordinator import client as _client
@@ -165,6 +166,15 @@ class Connection(_Running):
         return self._inner.stop()
 
 
+def _inner_connection(connection: Connection | None) -> _connection.Connection | None:
+    if connection is None:
+        return None
+    _limits.instance(
+        connection, "connection", Connection, 'one of coordinator.sync, such as sync.Connection("host:9092")'
+    )
+    return connection._inner
+
+
 class Directive:
     """See :class:`coordinator.Directive`: its fields are here too, and its verbs wait."""
 
@@ -244,7 +254,7 @@ class Agent(_Running):
             version=version,
             heartbeat_interval=heartbeat_interval,
             fleet=fleet,
-            connection=None if connection is None else connection._inner,
+            connection=_inner_connection(connection),
             state_dir=state_dir,
             stop_timeout=stop_timeout,
             on_stop=on_stop,
@@ -287,7 +297,15 @@ class Agent(_Running):
             while (directive := _loop.run(following())) is not None:
                 yield Directive(directive)
 
-    def task(self, handler: H) -> H:
+    @overload
+    def task(self, handler: H) -> H: ...
+    @overload
+    def task(self) -> Callable[[H], H]: ...
+    def task(self, handler: H | None = None) -> H | Callable[[H], H]:
+        if handler is None:
+            return self.task
+        _handlers.check_plain(handler)
+        _handlers.check_is_the_only_one(handler, self._handler)
         self._handler = handler
         return handler
 
@@ -301,6 +319,7 @@ class Agent(_Running):
         function = handler or self._handler
         if function is None:
             raise InvalidValue("handler", None, "give run() a function, or decorate one with @agent.task")
+        _handlers.check_plain(function)
         with (
             ending_on_signals(self._wind_down),
             suppress(_agent.StartAbandoned),
@@ -392,7 +411,7 @@ class Client(_Running):
     """See :class:`coordinator.Client`."""
 
     def __init__(self, connection: Connection | None = None, *, fleet: str = "default") -> None:
-        self._inner = _client.Client(None if connection is None else connection._inner, fleet=fleet)
+        self._inner = _client.Client(_inner_connection(connection), fleet=fleet)
 
     def _open(self) -> Coroutine[object, object, object]:
         return self._inner.start()
