@@ -42,6 +42,8 @@ class Life:
     voice: Voice
     desk: Desk
     cleanup: AsyncExitStack
+    exit: SystemExit | KeyboardInterrupt | None = None
+    """With what a handler wants the program to end."""
 
     def __init__(
         self,
@@ -110,19 +112,20 @@ class Life:
         self.inbox.put_nowait(None)
 
     async def end(self, patience: float, on_stop: Literal["deregister", "offline"]) -> None:
-        """Wind down; everything in it has a deadline.
+        """Wind down; everything in it has a deadline. Cancelled while it waits for work, it waits no more, but it
+        still says its last words.
 
         Args:
             patience: Seconds for running work to finish.
             on_stop: The last word.
         """
         self.desk.stopping = True
+        impatience: asyncio.CancelledError | None = None
         if self._engagements and patience > 0:
-            await _attempt(self.beat(status="draining"), LAST_WORDS_SECONDS)
-            waits = [asyncio.ensure_future(each.wait_ended()) for each in self._engagements.values()]
-            _, late = await asyncio.wait(waits, timeout=patience)
-            for wait in late:
-                wait.cancel()
+            try:
+                await self._let_work_finish(patience)
+            except asyncio.CancelledError as cancelled:
+                impatience = cancelled
         unfinished = list(self._engagements.values())
         for engagement in unfinished:
             engagement.end("agent_stopped")
@@ -142,6 +145,19 @@ class Life:
         else:
             await _attempt(self.voice.say("status_update", status="offline"), LAST_WORDS_SECONDS)
         self.inbox.put_nowait(None)
+        if impatience is not None:
+            raise impatience
+
+    async def _let_work_finish(self, patience: float) -> None:
+        await _attempt(self.beat(status="draining"), LAST_WORDS_SECONDS)
+        waits = [asyncio.ensure_future(each.wait_ended()) for each in self._engagements.values()]
+        if not waits:
+            return
+        try:
+            await asyncio.wait(waits, timeout=patience)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def leave_reader(self) -> None:
         if self._heart is not None:
@@ -217,6 +233,15 @@ class Life:
                 raise
             except DirectiveEnded:
                 log.info("directive %s ended before its handler", directive.directive_id)
+            except (SystemExit, KeyboardInterrupt) as exit_:
+                # Raised on, it would end the event loop on the spot, with this task and all others unanswered.
+                log.warning(
+                    "directive %s: its handler ends the program with %r", directive.directive_id, exit_
+                )
+                self.exit = self.exit or exit_
+                self.wind_down()
+                if directive.ended is None:
+                    await directive.fail(f"the handler ended the program: {exit_!r}")
             except Exception as error:  # an edge: the handler is foreign code
                 log.warning("directive %s failed", directive.directive_id, exc_info=True)
                 if directive.ended is None:

@@ -71,12 +71,14 @@ class _Watch:
                 signal.signal(number, former)
         self._former.clear()
 
-    def _tell(self, number: int, _: FrameType | None) -> None:
+    def _tell(self, number: int, frame: FrameType | None) -> None:
         # Ctrl-C in a terminal reaches a whole group of processes, and its head may then send SIGTERM to each:
         # that is one wish. Only who presses Ctrl-C twice is impatient.
         if number == signal.SIGINT:
-            if self._interrupted:
-                raise KeyboardInterrupt
+            former = self._former[number]
+            if self._interrupted and callable(former):
+                former(number, frame)
+                return
             self._interrupted = True
         self._told = True
         for listener in self._listeners:

@@ -210,9 +210,10 @@ class Agent:
         stops it at the end, also when cancelled.
 
         The first SIGINT (Ctrl-C) or SIGTERM stops the agent and lets this method return, so that a program that
-        does nothing else ends with status 0; the second Ctrl-C interrupts it on the spot. If other tasks than
+        does nothing else ends with status 0; a second Ctrl-C waits for no work any more. If other tasks than
         ``asyncio.run``'s own run agents, whatever that one still does is cancelled when they have stopped. A
-        program with signal handlers of its own keeps them.
+        program with signal handlers of its own keeps them. A handler that calls ``sys.exit()`` fails its
+        directive; the agent then stops in the same way and raises the ``SystemExit`` here.
 
         Args:
             handler: An async function of a directive; the one given to :meth:`task` by default. Plain functions
@@ -227,15 +228,20 @@ class Agent:
         _handlers.check_async(handler)
         try:
             with self._ending_on_signals():
-                await self._work(handler)
+                exit_ = await self._work(handler)
         except StartAbandoned:
             log.info("agent %s was told to end before it had started", self.agent_id)
+            return
+        if exit_ is not None:
+            raise exit_
 
-    async def _work(self, handler: Handler) -> None:
+    async def _work(self, handler: Handler) -> SystemExit | KeyboardInterrupt | None:
+        """What :meth:`run` does, but for the end of the program: a handler's wish for it is returned."""
         async with self:
             life = self._alive()
             async for directive in self._arriving():
                 life.execute(handler, directive)
+        return life.exit
 
     def _ending_on_signals(self) -> AbstractContextManager[None]:
         loop = asyncio.get_running_loop()

@@ -336,7 +336,9 @@ class Agent(_Running):
                     raise
 
             with self:
-                _loop.begin(self._inner._work(in_thread)).result()
+                exit_ = _loop.begin(self._inner._work(in_thread)).result()
+            if exit_ is not None:
+                raise exit_
 
     def _wind_down(self) -> None:
         _loop.tell(self._inner._wind_down)

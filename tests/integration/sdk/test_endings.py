@@ -93,6 +93,40 @@ def work(directive):
 agent.run()
 print("epilogue")
 """
+EXITS = """
+import asyncio, sys
+from coordinator import Agent
+
+agent = Agent("a1", slots=2)
+
+@agent.task
+async def work(directive):
+    if directive.payload == "exit":
+        sys.exit(3)
+    print("working", flush=True)
+    await asyncio.sleep(directive.payload)
+
+async def main():
+    await agent.run()
+
+asyncio.run(main())
+"""
+EXITS_BESIDE = EXITS.replace("await agent.run()", "await asyncio.gather(agent.run(), asyncio.sleep(60))")
+EXITS_SYNC = """
+import sys, time
+from coordinator.sync import Agent
+
+agent = Agent("a1", slots=2)
+
+@agent.task
+def work(directive):
+    if directive.payload == "exit":
+        sys.exit(3)
+    print("working", flush=True)
+    time.sleep(directive.payload)
+
+agent.run()
+"""
 QUIET = """
 import logging
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -208,13 +242,16 @@ async def test_ctrl_c_that_an_orchestrator_follows_up_with_sigterm_is_one_wish(
 
 
 async def test_a_second_ctrl_c_waits_for_no_work(peer: Peer, working: Working) -> None:
-    program, _ = await working(ALONE, 60)
+    program, directive_id = await working(ALONE, 60)
     program.process.send_signal(signal.SIGINT)
     await peer.hear(lambda event: event.get("status") == "draining")
     program.process.send_signal(signal.SIGINT)
-    status, printed = await program.end(8)
+    status, printed = await program.end(5)
     assert status == -signal.SIGINT
-    assert "KeyboardInterrupt" in printed
+    assert printed.strip().endswith("KeyboardInterrupt")
+    (_, failed) = await peer.answers(directive_id, "accepted", "failed")
+    assert failed["reason"] == "agent_stopped"
+    await peer.hear(lambda event: event["type"] == "agent_deregistered")
 
 
 async def test_what_else_a_program_does_is_cancelled_when_its_agents_have_stopped(
@@ -232,6 +269,26 @@ async def test_a_programs_own_signal_handler_stays_in_charge(peer: Peer, working
     program.process.send_signal(signal.SIGINT)
     await peer.answers(directive_id, "accepted", "completed")
     assert await program.end() == (0, "decided\ncancelled\n")
+
+
+@pytest.mark.parametrize("text", [EXITS, EXITS_SYNC, EXITS_BESIDE], ids=["async", "sync", "gathered"])
+async def test_a_handler_that_exits_fails_its_task_and_ends_the_program_with_its_status(
+    peer: Peer, programs: Programs, text: str
+) -> None:
+    program = await programs.start(text)
+    await peer.hear(lambda event: event["type"] == "agent_registered", seconds=20)
+    other = await peer.assign("a1", "t1", payload=0.5)
+    assert await program.line() == "working"
+    directive = await peer.assign("a1", "t2", payload="exit")
+    (_, failed) = await peer.answers(directive["directive_id"], "accepted", "failed")
+    assert failed["reason"] == "the handler ended the program: SystemExit(3)"
+    await peer.answers(other["directive_id"], "accepted", "completed")
+    await peer.hear(lambda event: event["type"] == "agent_deregistered")
+    status, printed = await program.end(5)
+    assert status == 3
+    assert printed.startswith(
+        f"directive {directive['directive_id']}: its handler ends the program with SystemExit(3)\n"
+    )
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
