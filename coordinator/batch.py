@@ -108,7 +108,7 @@ class Batch(Sequence[TaskHandle]):
         return await _all_of(self._handles, timeout)
 
     async def as_completed(self, timeout: float | None = None) -> AsyncIterator[TaskResult]:  # noqa: ASYNC109
-        """Results as they come.
+        """Results as they come. Several may come at once, so :attr:`progress` can be ahead of what was yielded.
 
         Raises:
             WaitTimeout: if not all have come within so many seconds.

@@ -14,8 +14,10 @@ async def main() -> None:
         batch = await client.submit_many(
             Task(capabilities=["summarize"], payload=f"Chapter {number}") for number in range(10)
         )
+        done = 0
         async for result in batch.as_completed(timeout=60):
-            print(batch.progress.done, "of", len(batch), result.task_id, result.state)
+            done += 1
+            print(done, "of", len(batch), result.task_id, result.state)
 
 
 asyncio.run(main())

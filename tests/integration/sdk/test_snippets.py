@@ -85,5 +85,6 @@ async def test_the_submitters_of_the_documentation_print_their_results(peer: Pee
     (first, _), (second, _) = await asyncio.gather(*(process.communicate() for process in both))
     assert [process.returncode for process in both] == [0, 0]
     assert "{'summary': 'It was a dark and stormy night.'}" in first.decode()
-    assert "10 of 10" in first.decode()
+    counted = [line.split(" of ")[0] for line in first.decode().splitlines() if " of 10 " in line]
+    assert counted == [str(number) for number in range(1, 11)]
     assert second.decode() == "{'summary': 'It was a dark and stormy night.'}\n"
