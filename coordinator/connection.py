@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import murmur2
 
 from coordinator import _limits
+from coordinator._outages import calm_the_library, tell_outages
 from coordinator._reader import Reader, Subscription
 from coordinator.errors import BrokerUnavailable, DeliveryFailed, NotRunning, TopicMissing
 
@@ -30,7 +31,7 @@ MAX_REQUEST_BYTES = 2 << 20
 MAX_BATCH_BYTES = 256 << 10
 FLUSH_SECONDS = 5.0
 PATIENCE_SECONDS = 3.0
-"""How long to wait for a topic without a word about it."""
+"""How long to wait for a broker or a topic without a word about it."""
 
 
 class Delivery:
@@ -112,6 +113,7 @@ class Connection:
         }
         self._producer: AIOKafkaProducer | None = None
         self._producer_change = asyncio.Lock()
+        self._watch: asyncio.Task[None] | None = None
         self._reader: Reader | None = None
         self._reader_start = asyncio.Lock()
         self._log_identity: str | None = None
@@ -123,13 +125,19 @@ class Connection:
             BrokerUnavailable: if no broker answers in time.
         """
         if self._producer is None:
+            calm_the_library()
             self._producer = await self._start_producer()
+            self._watch = asyncio.create_task(
+                tell_outages(self.bootstrap_servers, self._is_connected), name="coordinator-outages"
+            )
         return self
 
     async def stop(self) -> None:
         """Send what is still waiting, for a few seconds at most, and close. May be called twice."""
         reader, self._reader = self._reader, None
         producer, self._producer = self._producer, None
+        if self._watch is not None:
+            self._watch.cancel()
         await asyncio.gather(
             *([reader.stop()] if reader is not None else []),
             *([_stop_producer(producer)] if producer is not None else []),
@@ -270,9 +278,16 @@ class Connection:
 
     # -- the producer's life --------------------------------------------------------------------------------
 
+    def _is_connected(self) -> bool:
+        """Whether any broker is: aiokafka keeps at least the connection that it asks for metadata."""
+        if self._producer is None or self._producer_change.locked():
+            return True  # being replaced, which has a deadline and an error of its own
+        return any(each.connected() for each in list(self._producer.client._conns.values()))
+
     async def _start_producer(self) -> AIOKafkaProducer:
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._connect_timeout
+        told = False
         while True:
             producer = AIOKafkaProducer(
                 enable_idempotence=True,
@@ -291,6 +306,9 @@ class Connection:
                     raise BrokerUnavailable(
                         self.bootstrap_servers, self._connect_timeout, str(error) or "no answer"
                     ) from error
+                if not told and loop.time() >= give_up - self._connect_timeout + PATIENCE_SECONDS:
+                    told = True
+                    log.warning("waiting for Kafka at %s", self.bootstrap_servers)
                 await asyncio.sleep(0.5)
             except BaseException:
                 await _stop_producer(producer)

@@ -86,6 +86,35 @@ async def test_work_goes_on_through_an_outage_of_the_broker(
     await peer.close()
 
 
+async def test_an_outage_is_told_once_and_so_is_its_end(
+    fragile: tuple[LocalKafka, Connection], topic_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker, connection = fragile
+    peer = await Peer.at(broker.bootstrap, topic_prefix)
+    async with Client(connection), running(Agent("a1", connection=connection), peer, handler):
+        # The peer's client is noisy as well, but it is calmed with all others of this process.
+        os.kill(broker.pid, signal.SIGKILL)
+        await asyncio.sleep(8)
+        await asyncio.to_thread(broker.start)
+        await heard(caplog, "answers again")
+    await peer.close()
+    ours = [record.getMessage() for record in caplog.records if record.name == "coordinator"]
+    assert ours[0] == f"Kafka at {broker.bootstrap} does not answer; what is to be sent waits until it does"
+    assert ours[1].startswith(f"Kafka at {broker.bootstrap} answers again, after ")
+    assert len(ours) == 2, ours
+    theirs = [record for record in caplog.records if record.name.startswith("aiokafka")]
+    assert len(theirs) <= 15, [record.getMessage() for record in theirs]
+
+
+async def heard(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    async with asyncio.timeout(20):
+        while words not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def handler(_: Directive) -> None: ...
+
+
 async def test_stopping_without_a_broker_ends_in_time(fragile: tuple[LocalKafka, Connection]) -> None:
     broker, connection = fragile
     agent = await Agent("a1", connection=connection).start()
@@ -109,6 +138,13 @@ async def test_after_a_refused_record_the_next_ones_go_through(kafka: str, topic
             await client.submit(Task(task_id="t2", payload="x" * 5000))
         assert failed.value.key == "t2"
         await client.submit_many([Task(task_id="t3"), Task(task_id="t4")])
+
+
+async def test_waiting_for_a_broker_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(BrokerUnavailable):
+        await Connection("127.0.0.1:1", connect_timeout=5).start()
+    ours = [record.getMessage() for record in caplog.records if record.name == "coordinator"]
+    assert ours == ["waiting for Kafka at 127.0.0.1:1"]
 
 
 async def test_a_broker_that_is_not_there_is_named() -> None:
