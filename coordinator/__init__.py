@@ -35,6 +35,7 @@ from coordinator.errors import (
     StateUnreadable,
     TaskCancelled,
     TaskError,
+    TaskExists,
     TaskFailed,
     TaskRefused,
     TopicMissing,
@@ -73,4 +74,5 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "TaskFailed",
     "TaskCancelled",
     "TaskRefused",
+    "TaskExists",
 ]

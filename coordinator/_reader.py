@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from coordinator.errors import CoordinatorError, ReadingStopped
 
@@ -170,7 +170,10 @@ class Reader:
             subscription.failed(ReadingStopped(subscription.partition.topic, repr(error)))
 
     def _fail(self, error: KafkaError) -> None:
+        forbidden = error.args[0] if isinstance(error, TopicAuthorizationFailedError) and error.args else None
         for partition in list(self._subscriptions):
+            if isinstance(forbidden, str) and partition.topic != forbidden:
+                continue  # what may be read goes on
             stopped = ReadingStopped(partition.topic, str(error))
             for subscription in list(self._subscriptions[partition]):
                 self.unsubscribe(subscription)

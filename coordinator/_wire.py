@@ -7,6 +7,8 @@ makes no sense is skipped, never raised. What goes out is checked against the co
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import orjson
 
@@ -18,6 +20,10 @@ from coordinator.task import TaskResult, TaskState
 EVENTS = "events"
 DIRECTIVES = "directives"
 RESULTS = "results"
+ALERTS = "alerts"
+
+Place: TypeAlias = tuple[int, int]
+"""Partition and offset of an event."""
 
 _RESULT_STATES: dict[str, TaskState] = {
     "task_completed": "completed",
@@ -25,6 +31,14 @@ _RESULT_STATES: dict[str, TaskState] = {
     "task_cancelled": "cancelled",
     "task_refused": "refused",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An event that the coordinator did not take, and what that means for the task in it, if it submits one."""
+
+    place: Place
+    result: TaskResult
 
 
 def encode_event(type_: str, **fields: object) -> bytes:
@@ -96,6 +110,35 @@ def decode_result(raw: bytes | None) -> TaskResult | None:
         time=_number(value.get("time")),
         cause=cause if isinstance(cause, dict) else {},
     )
+
+
+def decode_rejection(raw: bytes | None) -> Rejection | None:
+    """The rejection of an event in the alert ``raw``, or ``None`` if it is about something else."""
+    value = _object(raw)
+    if value is None or value.get("type") != "rejected":
+        return None
+    subject, cause = value.get("subject"), value.get("cause")
+    events = cause.get("events") if isinstance(cause, dict) else None
+    if (
+        not isinstance(cause, dict)
+        or not isinstance(subject, str)
+        or not isinstance(events, list)
+        or not events
+    ):
+        return None
+    event = events[0] if isinstance(events[0], dict) else {}
+    partition, offset = _integer(event.get("partition")), _integer(event.get("offset"))
+    if partition is None or offset is None:
+        return None
+    result = TaskResult(
+        task_id=subject,
+        state="refused",
+        fleet=_text(value.get("fleet")) or "default",
+        reason=_text(value.get("reason")),
+        time=_number(value.get("time")),
+        cause=cause,
+    )
+    return Rejection((partition, offset), result)
 
 
 def _object(raw: bytes | None) -> Mapping[str, object] | None:

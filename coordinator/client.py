@@ -7,16 +7,19 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Literal, Self, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from coordinator import _limits
 from coordinator._reader import Record, Subscription, stop_consumer
-from coordinator._wire import EVENTS, RESULTS, decode_result, encode_event
+from coordinator._rejections import Rejections
+from coordinator._wire import ALERTS, EVENTS, RESULTS, decode_result, encode_event
 from coordinator.batch import Batch, TaskHandle
 from coordinator.connection import Connection, checked
-from coordinator.errors import CoordinatorError, NotRunning
+from coordinator.errors import BrokerUnavailable, CoordinatorError, NotRunning, TopicMissing
 from coordinator.task import Task, TaskResult
 
 log = logging.getLogger("coordinator")
@@ -26,6 +29,8 @@ Since: TypeAlias = Literal["earliest"] | datetime | float
 
 KEPT_RESULTS = 10_000
 """Results of others' tasks that a client remembers, so that a later ``wait`` finds them; oldest go first."""
+ALERTS_SECONDS = 3.0
+"""How long a client looks for the topic of alerts, without which it works as well, but hears of no rejection."""
 
 
 class Client:
@@ -44,6 +49,7 @@ class Client:
         self._subscriptions: list[Subscription] = []
         self._waiting: dict[str, asyncio.Future[TaskResult]] = {}
         self._seen: OrderedDict[str, TaskResult] = OrderedDict()
+        self._rejections = Rejections(self.fleet)
         self._failure: CoordinatorError | None = None
 
     async def start(self) -> Self:
@@ -63,6 +69,7 @@ class Client:
                 subscription = Subscription(partition, None, end, receive=self._receive, failed=self._fail)
                 await connection.subscribe(subscription)
                 self._subscriptions.append(subscription)
+            await self._listen_to_alerts(connection)
         except BaseException:
             await self._leave(connection)
             raise
@@ -88,15 +95,18 @@ class Client:
     async def submit(self, task: Task) -> TaskHandle:
         """Submit a task; returns when the broker has it.
 
-        Submitting it again (after an error, say) is safe as long as it keeps its ``task_id``.
+        Submitting it again (after an error, say) is safe as long as it keeps its ``task_id``. If another task
+        has that id, the handle's result is ``refused`` (``task_exists``), as far as the coordinator says so: it
+        does once a minute for each id.
 
         Raises:
             InvalidValue: if the contract does not allow it; nothing was sent.
             DeliveryFailed: if the broker did not take it.
         """
         value = self._submission(task, "task")
-        handle = self.handle(task.task_id)
-        await self._alive().send(EVENTS, task.task_id, value)
+        handle = self._submission_handle(task.task_id)
+        place = await self._alive().send(EVENTS, task.task_id, value)
+        self._rejections.expect(place, handle.future)
         return handle
 
     async def submit_many(self, tasks: Iterable[Task]) -> Batch:
@@ -112,10 +122,10 @@ class Client:
             value = self._submission(task, f"tasks[{index}]")
             events.append((task.task_id, value))
         connection = self._alive()
-        handles = [self.handle(task_id) for task_id, _ in events]
+        handles = [self._submission_handle(task_id) for task_id, _ in events]
         deliveries = [await connection.post(EVENTS, task_id, value) for task_id, value in events]
-        for delivery in deliveries:
-            await delivery
+        for handle, delivery in zip(handles, deliveries, strict=True):
+            self._rejections.expect(await delivery, handle.future)
         return Batch(self, handles)
 
     def handle(self, task_id: str) -> TaskHandle:
@@ -190,6 +200,30 @@ class Client:
     def _submission(self, task: Task, field: str) -> bytes:
         _limits.instance(task, field, Task, 'a Task, such as Task(payload="...")')
         return encode_event("task_submitted", fleet=self.fleet, **task.fields())
+
+    def _submission_handle(self, task_id: str) -> TaskHandle:
+        """A handle on one submission: it may be rejected while another's of the same id is under way."""
+        own: asyncio.Future[TaskResult] = asyncio.get_running_loop().create_future()
+        self.handle(task_id).future.add_done_callback(partial(_follow, own))
+        return TaskHandle(self, task_id, own)
+
+    async def _listen_to_alerts(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(ALERTS_SECONDS):
+                ends = await connection.end_offsets(await connection.partitions(ALERTS))
+        except (BrokerUnavailable, KafkaError, TimeoutError, TopicMissing) as error:
+            log.info("alerts cannot be read, so rejected submissions will not be noticed: %s", error)
+            return
+        for partition, end in ends.items():
+            subscription = Subscription(partition, None, end, receive=self._hear, failed=self._lose_alerts)
+            await connection.subscribe(subscription)
+            self._subscriptions.append(subscription)
+
+    def _hear(self, record: Record) -> None:
+        self._rejections.hear(record.value)
+
+    def _lose_alerts(self, error: CoordinatorError) -> None:
+        log.info("rejected submissions will not be noticed any more: %s", error)
 
     async def _operate(self, type_: str, agent_id: str, deadline: datetime | float | None) -> None:
         when = None if deadline is None else _limits.moment(deadline, "deadline")
@@ -276,6 +310,16 @@ class Client:
                     if result is not None and result.fleet == self.fleet:
                         return result
         return None
+
+
+def _follow(own: asyncio.Future[TaskResult], shared: asyncio.Future[TaskResult]) -> None:
+    if own.done():
+        return
+    if (error := shared.exception()) is None:
+        own.set_result(shared.result())
+    else:
+        own.set_exception(error)
+        own.exception()  # as in `_fail`
 
 
 def _reason(reason: str | None) -> str | None:

@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Self
+from typing import Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,6 +21,7 @@ from aiokafka.partitioner import murmur2
 from coordinator import _limits
 from coordinator._outages import calm_the_library, tell_outages
 from coordinator._reader import Reader, Subscription
+from coordinator._wire import Place
 from coordinator.errors import BrokerUnavailable, DeliveryFailed, NotRunning, TopicMissing
 
 log = logging.getLogger("coordinator")
@@ -34,8 +35,17 @@ PATIENCE_SECONDS = 3.0
 """How long to wait for a broker or a topic without a word about it."""
 
 
+class Sent(Protocol):
+    """Where a record is; aiokafka's metadata of it satisfies this."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+
+
 class Delivery:
-    """A record on its way, in order after those posted before it. Await it to know that the broker has it."""
+    """A record on its way, in order after those posted before it. Await it to know where the broker has it."""
 
     __slots__ = ("_connection", "_future", "_key", "_producer", "_topic")
 
@@ -43,7 +53,7 @@ class Delivery:
         self,
         connection: Connection,
         producer: AIOKafkaProducer,
-        future: asyncio.Future[object],
+        future: asyncio.Future[Sent],
         topic: str,
         key: str,
     ) -> None:
@@ -53,16 +63,17 @@ class Delivery:
         self._topic = topic
         self._key = key
 
-    def __await__(self) -> Generator[object, None, None]:
+    def __await__(self) -> Generator[object, None, Place]:
         return self._wait().__await__()
 
-    async def _wait(self) -> None:
+    async def _wait(self) -> Place:
         try:
             # Cancelling the caller must not cancel the batch that others' records share.
-            await asyncio.shield(self._future)
+            sent = await asyncio.shield(self._future)
         except KafkaError as error:
             await self._connection._replace_producer(self._producer)
             raise DeliveryFailed(self._topic, self._key, str(error)) from error
+        return sent.partition, sent.offset
 
 
 class Connection:
@@ -183,9 +194,9 @@ class Connection:
             raise DeliveryFailed(name, key, str(error)) from error
         return Delivery(self, producer, future, name, key)
 
-    async def send(self, topic: str, key: str, value: bytes) -> None:
-        """:meth:`post` a record and wait until the broker has it."""
-        await (await self.post(topic, key, value))
+    async def send(self, topic: str, key: str, value: bytes) -> Place:
+        """:meth:`post` a record and wait until the broker has it, and where."""
+        return await (await self.post(topic, key, value))
 
     # -- reading --------------------------------------------------------------------------------------------
 

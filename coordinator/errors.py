@@ -188,3 +188,9 @@ class TaskRefused(TaskError):
     """The coordinator did not take it: a quota, a permission, a policy."""
 
     verb = "was refused"
+
+
+class TaskExists(TaskRefused):
+    """Another task, with other content, has this id; it goes on as it was submitted."""
+
+    verb = "was refused, since another one has this id; leave out task_id to get a new one"

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from uuid import uuid4
 
 from coordinator import _limits
-from coordinator.errors import InvalidValue, TaskCancelled, TaskError, TaskFailed, TaskRefused
+from coordinator.errors import InvalidValue, TaskCancelled, TaskError, TaskExists, TaskFailed, TaskRefused
 
 TaskState: TypeAlias = Literal["completed", "failed", "cancelled", "refused"]
 
@@ -160,7 +160,7 @@ class TaskResult:
         """The result of a completed task.
 
         Raises:
-            TaskFailed, TaskCancelled, TaskRefused: if it ended otherwise.
+            TaskFailed, TaskCancelled, TaskRefused, TaskExists: if it ended otherwise.
         """
         if self.state == "completed":
             return self.result
@@ -169,4 +169,5 @@ class TaskResult:
             "cancelled": TaskCancelled,
             "refused": TaskRefused,
         }
-        raise kinds[self.state](self.task_id, self.reason, self.attempt, self.agent_id)
+        kind = TaskExists if self.state == "refused" and self.reason == "task_exists" else kinds[self.state]
+        raise kind(self.task_id, self.reason, self.attempt, self.agent_id)

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator import InvalidValue, Role, Task
-from coordinator._wire import decode_directive, decode_result, encode_event
+from coordinator._wire import decode_directive, decode_rejection, decode_result, encode_event
 from models import codec
 from models.events import TaskSubmitted, decode_event, subject_of
-from models.outputs import Cause, Coalition, Directive, Result
+from models.outputs import Alert, Cause, Coalition, Directive, Result
 from models.partition import murmur2
 
 COMMON: dict[str, Any] = {"agent_id": "a1", "fleet": "blue", "incarnation": 3_600_000_000, "seq": 7}
@@ -213,3 +213,32 @@ def test_limits_are_the_same_on_both_sides() -> None:
 @given(st.binary(max_size=40))
 def test_both_sides_put_a_key_into_the_same_partition(key: bytes) -> None:
     assert murmur2(key) == clients_murmur2(key)
+
+
+def test_a_rejection_names_the_event_and_the_task_that_it_is_about() -> None:
+    cause = Cause(offset=12, events=((3, 7),))
+    alert = Alert(
+        type="rejected", fleet="blue", subject="t1", reason="task_exists", time=1_500, cause=cause, details={}
+    )
+    rejection = decode_rejection(alert.output("blue.12.alert-0").value)
+    assert rejection is not None
+    assert rejection.place == (3, 7)
+    result = rejection.result
+    assert (result.task_id, result.fleet, result.state, result.reason, result.time) == (
+        "t1",
+        "blue",
+        "refused",
+        "task_exists",
+        1.5,
+    )
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [
+        Alert(type="agent_lost", fleet="f", subject="t1", reason="r", time=0, cause=Cause(1, ((0, 0),))),
+        Alert(type="rejected", fleet="f", subject="t1", reason="r", time=0, cause=Cause(1)),
+    ],
+)
+def test_other_alerts_are_no_rejections_of_an_event(alert: Alert) -> None:
+    assert decode_rejection(alert.output("f.1.alert-0").value) is None

@@ -15,7 +15,7 @@ PUBLIC = [
     *("Agent", "Batch", "BrokerUnavailable", "Client", "Coalition", "Connection", "CoordinatorError"),
     *("DeliveryFailed", "Directive", "DirectiveEnded", "InvalidValue", "NotRunning", "Progress"),
     *("ReadingStopped", "Role", "StateInUse", "StateUnreadable", "Task", "TaskCancelled", "TaskError"),
-    *("TaskFailed", "TaskHandle", "TaskRefused", "TaskResult", "TopicMissing", "WaitTimeout"),
+    *("TaskExists", "TaskFailed", "TaskHandle", "TaskRefused", "TaskResult", "TopicMissing", "WaitTimeout"),
 ]
 
 VERBS = {
