@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     # -- How the work is done
 
     checkpoint_interval: Seconds = Field(1.0, description="Seconds between two checkpoints of a partition.")
-    checkpoint_records: int = Field(100_000, ge=1, description="Records after which one is taken at once.")
+    checkpoint_records: int = Field(500_000, ge=1, description="Records after which one is taken at once.")
     update_interval: Seconds = Field(
         0.1, description="The longest that a fetch waits at the broker for the first record, in seconds."
     )

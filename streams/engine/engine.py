@@ -52,6 +52,11 @@ _REFETCH_EVERY = 2.0
 
 _LOOK_AT_DELIVERIES_EVERY = 1.0
 
+_CHECKPOINT_SHARE = 0.1
+"""Of the time of a worker that is behind, how much checkpoints may take."""
+_LONGEST_PAUSE = 5
+"""In checkpoint intervals: what a crash folds again stays bounded."""
+
 
 class Engine:
     """Everything that the folds of one worker share. Make one, pass it to ``install``, then add tables."""
@@ -397,9 +402,22 @@ class Engine:
     async def _checkpoint_loop(self) -> None:
         while self.failure is None:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._checkpoint_due.wait(), self.settings.checkpoint_interval)
+                await asyncio.wait_for(self._checkpoint_due.wait(), self._checkpoint_pause())
             self._checkpoint_due.clear()
             await self.checkpoint()
+
+    def _checkpoint_pause(self) -> float:
+        """Seconds until the next checkpoint: the interval, or longer while there is much to catch up with.
+
+        A row that many events change is written once a checkpoint. With hundreds of thousands of rows, checkpoints
+        would take most of the time that folding needs.
+        """
+        interval = self.settings.checkpoint_interval
+        tables = self.tables.values()
+        if all(table.caught_up(partition) for table in tables for partition in table.tasks):
+            return interval
+        spent = max((table.checkpoint_seconds for table in tables), default=0.0)
+        return min(max(interval, spent / _CHECKPOINT_SHARE), _LONGEST_PAUSE * interval)
 
     async def _watch_deliveries(self) -> None:
         """Tell of a broker that takes batches and acknowledges none; give up on it after a while."""

@@ -24,7 +24,7 @@ class EngineSettings:
     """Of changelog topics that the engine creates."""
 
     checkpoint_interval: float = 1.0
-    checkpoint_records: int = 100_000
+    checkpoint_records: int = 500_000
     """Records of one partition after which a checkpoint is due before its time."""
     caught_up_lag: int = 5_000
     """Records that a partition may lie behind the end of its log and still count as keeping up."""

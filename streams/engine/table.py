@@ -152,6 +152,11 @@ class FoldTable(FaustTable):
         assert self.checkpointer is not None
         await self.checkpointer.take(tasks)
 
+    @property
+    def checkpoint_seconds(self) -> float:
+        """How long the last checkpoint took."""
+        return 0.0 if self.checkpointer is None else self.checkpointer.last_seconds
+
     def run_hooks(self, hooks: Sequence[TaskHook], task: PartitionTask) -> None:
         with self._engine.fatal():
             for hook in hooks:
@@ -166,7 +171,7 @@ class FoldTable(FaustTable):
             "restored_records": 0 if restorer is None else restorer.records_read,
             "checkpoints": 0 if checkpointer is None else checkpointer.taken,
             "rows_written": 0 if checkpointer is None else checkpointer.rows_written,
-            "checkpoint_seconds": 0.0 if checkpointer is None else round(checkpointer.last_seconds, 6),
+            "checkpoint_seconds": round(self.checkpoint_seconds, 6),
             "partitions": {
                 partition: {
                     "position": task.position,
