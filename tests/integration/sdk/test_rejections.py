@@ -28,7 +28,6 @@ async def test_a_submission_under_an_id_that_another_task_has_is_refused_alone(h
         assert batch.progress.refused == 1
 
         agent = Agent("a1", connection=here, slots=2)
-
         async with agent:
             arriving = agent.directives()
             for _ in range(2):
@@ -37,7 +36,7 @@ async def test_a_submission_under_an_id_that_another_task_has_is_refused_alone(h
                 await directive.complete(directive.payload)
             await arriving.aclose()
             assert [await each.result(20) for each in (first, again)] == ["one", "one"]
-        assert batch.progress.done == 2
+        assert [result.state for result in await batch.wait(20)] == ["refused", "completed"]
 
 
 async def test_a_client_without_alerts_works_all_the_same(
