@@ -21,6 +21,8 @@ class Workload(StrEnum):
 
     throughput = "throughput"
     windows = "windows"
+    restore = "restore"
+    restart = "restart"
 
 
 def bench(
@@ -52,31 +54,31 @@ def bench(
       coordinator bench windows --agents 1000 --plot windows.png
     """
     suite = _suite()
+    known = suite.rows_of(workload.value)
     if list_rows:
-        for name, row in suite.rows_of(workload.value).items():
+        for name, row in known.items():
             typer.echo(f"{name:12} {row.what}")
         return
-    chosen = _chosen(suite, workload.value, rows)
+    chosen = _chosen(known, rows)
     setup = suite.Setup(workload.value, events, agents, partitions, repetitions)
     _run(suite, setup, chosen, bootstrap, plot, json)
 
 
 def _suite() -> ModuleType:
     root = Path(__file__).parents[2]
-    if not (root / "bench" / "throughput.py").is_file():
+    if not (root / "bench" / "suite.py").is_file():
         raise ConfigurationError("the benchmarks are in the source checkout: clone it, then make bench")
     sys.path.insert(0, str(root))
     try:
-        from bench import throughput
+        from bench import suite
     except ImportError as error:
         raise ConfigurationError(
             f"the benchmarks need what developers have ({error}): make setup installs it"
         ) from None
-    return throughput
+    return suite
 
 
-def _chosen(suite: ModuleType, workload: str, names: str | None) -> list[Any]:
-    known = suite.rows_of(workload)
+def _chosen(known: dict[str, Any], names: str | None) -> list[Any]:
     if names is None:
         return list(known.values())
     unknown = [name for name in names.split(",") if name not in known]
