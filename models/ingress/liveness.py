@@ -120,8 +120,15 @@ class Watch:
         self._turns.clear()
         self._wheel.clear()
         self._least.clear()
-        for key, row in self._agents.rows.items():
-            self.follow(key, row)
+        now = self._clock.rows[""].ticks + 1
+        turns, wheel = self._turns, self._wheel
+        for key, row in self._agents.rows.items():  # as ``follow`` does, for very many
+            if is_watched(row):
+                turn = row.beat_tick + self._least_silence(row)
+                turns[key] = turn = turn if turn > now else now
+                if turn not in wheel:
+                    wheel[turn] = {}
+                wheel[turn][key] = None
 
     def follow(self, key: str, row: AgentRow) -> None:
         """Plan the next look at an agent: after it appeared, changed its rhythm or status, or had its turn."""

@@ -40,8 +40,10 @@ class Windows:
 
     def rebuild(self) -> None:
         for key, row in self._agents.rows.items():
-            for start in row.windows:
-                self._open(self._fleets.get(row.fleet), start, key)
+            if row.windows:
+                fleet = self._fleets.get(row.fleet)
+                for start in row.windows:
+                    self._open(fleet, start, key)
 
     def observe(
         self,
@@ -135,8 +137,11 @@ class Windows:
             assert fleet.row.watermark < fleet.next_close
 
     def _open(self, fleet: FleetState, start: int, key: str) -> None:
-        fleet.open.setdefault(start, {})[key] = None
-        fleet.next_close = min(fleet.next_close, start + fleet.policy.windows.size)
+        keys = fleet.open.get(start)
+        if keys is None:
+            keys = fleet.open[start] = {}
+            fleet.next_close = min(fleet.next_close, start + fleet.policy.windows.size)
+        keys[key] = None
 
     def _close_due(self, name: str, fleet: FleetState) -> None:
         size = fleet.policy.windows.size

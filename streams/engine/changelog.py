@@ -27,7 +27,8 @@ import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
+
+from xxhash import xxh3_64_intdigest
 
 from models.fold import Record
 
@@ -38,7 +39,8 @@ _MARK = struct.Struct(">QQQQ")
 HEADER_BYTES = _HEADER.size
 
 _CONTROL = b"\0"
-_MARK_PREFIX = b"\0mark/"
+_MARK_PREFIX = b"\0mark2/"
+"""With the version of the digest: marks of another one are not seen, and the source is folded anew."""
 _FENCE_PREFIX = b"\0fence/"
 
 _DIGEST_MODULUS = 1 << 64
@@ -86,9 +88,11 @@ def is_fence(key: bytes | None) -> bool:
 
 
 def row_hash(key: bytes, payload: bytes) -> int:
-    """64 bits of one row; the key's length keeps ``(ab, c)`` and ``(a, bc)`` apart."""
-    digest = blake2b(b"%d:%s%s" % (len(key), key, payload), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
+    """64 bits of one row (XXH3); the key's length as seed keeps ``(ab, c)`` and ``(a, bc)`` apart.
+
+    It has to notice damage, not malice: who may write the changelog could write the marks as well.
+    """
+    return xxh3_64_intdigest(key + payload, len(key))
 
 
 def add_digests(digest: int, change: int) -> int:
@@ -154,7 +158,8 @@ class Replay:
                 epoch = self._epoch = record.offset.to_bytes(8, "big")
                 if record.offset >= own_fence:
                     return True
-            elif value is not None and value[:8] >= epoch:  # a fenced owner's mark closes nothing
+            elif key.startswith(_MARK_PREFIX) and value is not None and value[:8] >= epoch:
+                # a fenced owner's mark would close nothing
                 self._close_checkpoint(Mark(*_MARK.unpack(value)), record.offset)
         return False
 
@@ -167,16 +172,22 @@ class Replay:
             self.repairs[key] = None
 
     def _close_checkpoint(self, mark: Mark, offset: int) -> None:
-        for key, value in self._pending.items():
-            self.repairs.pop(key, None)
-            self.changed[key] = None
-            if len(value) > HEADER_BYTES:
-                self.rows[key] = value[HEADER_BYTES:]
+        pending = self._pending
+        living = {key: value[HEADER_BYTES:] for key, value in pending.items() if len(value) > HEADER_BYTES}
+        self.rows.update(living)
+        self.changed.update(dict.fromkeys(pending))
+        if self.repairs:
+            for key in pending:
+                self.repairs.pop(key, None)
+        if self.deleted:
+            for key in living:
                 self.deleted.pop(key, None)
-            else:
-                self.rows.pop(key, None)
-                self.deleted[key] = None
-        self._pending.clear()
+        if len(living) < len(pending):
+            for key in pending:
+                if key not in living:
+                    self.rows.pop(key, None)
+                    self.deleted[key] = None
+        pending.clear()
         self.mark = mark
         self.after_mark = offset + 1
 

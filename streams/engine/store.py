@@ -23,7 +23,7 @@ from streams.engine.errors import StoreInUse
 
 log = logging.getLogger("coordinator.engine")
 
-_FORMAT = 1
+_FORMAT = 2
 _META_KEY = b"\0meta"
 _WRITE_BUFFER_BYTES = 8 << 20
 

@@ -144,17 +144,18 @@ class PartitionTask:
             RowsUnreadable: if they do not fit this version of the fold.
         """
         tables = self.fold.tables
+        ways = {name.encode(): (table.rows, table.decode) for name, table in tables.items()}
         for key, payload in rows.items():
-            name, key_in_table = split_row_key(key)
+            name, _, key_in_table = key.partition(b"/")
             try:
-                table = tables[name]
-                table.rows[key_in_table] = table.decode(payload)
+                its_rows, decode = ways[name]
+                its_rows[key_in_table.decode()] = decode(payload)
             except (KeyError, ValueError) as error:  # msgspec's errors are ValueErrors
                 raise RowsUnreadable(
                     self.table,
                     self.partition,
-                    f"row {key_in_table!r} of table {name!r} cannot be decoded ({error!r}). Rows may only gain "
-                    "fields with defaults: run the version that wrote it, or migrate under a new application id",
+                    f"row {key.decode()!r} cannot be decoded ({error!r}). Rows may only gain fields with "
+                    "defaults: run the version that wrote it, or migrate under a new application id",
                 ) from error
         self.hashes, self.digest = hashes, digest
         self.fold.restored()
