@@ -231,8 +231,11 @@ def test_ctrl_c_ends_a_following_tail_with_130_and_without_a_word(
     ) as tail:
         assert tail.stdout is not None
         assert tail.stderr is not None
-        assert json.loads(tail.stdout.readline())["key"] == "t1"
-        time.sleep(0.2)
-        tail.send_signal(signal.SIGINT)
-        assert tail.wait(20) == 130
-        assert tail.stderr.read() == ""
+        try:
+            assert json.loads(tail.stdout.readline())["key"] == "t1"
+            time.sleep(0.2)
+            tail.send_signal(signal.SIGINT)
+            assert tail.wait(20) == 130
+            assert tail.stderr.read() == ""
+        finally:
+            tail.kill()
