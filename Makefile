@@ -29,8 +29,8 @@ unit: setup ## Run the tests that need no Kafka
 bench: setup ## Measure throughput beside other stream processors; make bench ARGS="windows --agents 1000"
 	$(BIN)/coordinator bench $(ARGS)
 
-long: setup ## Run the crash tests in their long form: ten kills, ten minutes of silence
-	COORDINATOR_LONG_TESTS=1 $(BIN)/pytest tests/crash
+long: setup ## Run the crash tests in their long form: kills at every step, ten minutes of silence
+	COORDINATOR_LONG_TESTS=1 $(BIN)/pytest tests/crash tests/integration/engine
 
 check: setup ## Lint, check the format, check the types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
