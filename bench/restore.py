@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from bench.meter import Task
-from bench.runner import Row, run, run_in_turns, summary
-from bench.throughput import Setup, own
-from bench.workload import WORKLOADS, load
-from streams import topics
+from bench.runner import Row, run, run_in_turns
+from bench.throughput import Setup, load_topic, own
+from bench.workload import WORKLOADS
 
 ROWS = {
     "restore": {
@@ -36,55 +32,19 @@ def measure(
     setup: Setup, rows: Sequence[Row], bootstrap: str, progress: Callable[[str], None]
 ) -> dict[str, Any]:
     """Let a worker fold one event of each agent and stop; then time how others take over from it."""
-    prefix = f"bench-{uuid.uuid4().hex[:8]}."
-    layout = topics.Layout(
-        prefix=prefix, application=prefix.rstrip("."), partitions=topics.Partitions(events=setup.partitions)
-    )
-    asyncio.run(topics.create(bootstrap, layout))
-    topic = topics.real_name(prefix, "events")
-    size = load(
-        bootstrap,
-        topic,
-        WORKLOADS["windows"],
-        count=setup.agents,
-        agents=setup.agents,
-        partitions=setup.partitions,
-        progress=lambda done: progress(f"loading {done} of {setup.agents} agents"),
-    )
+    loaded = load_topic(setup, WORKLOADS["windows"], setup.agents, bootstrap, progress)
     application = f"bench-{uuid.uuid4().hex[:8]}"
-
-    def task(row: Row, unique: str, directory: str, **options: object) -> Task:
-        return Task(
-            bootstrap=bootstrap,
-            topic=topic,
-            prefix=prefix,
-            partitions=setup.partitions,
-            events=setup.agents,
-            agents=setup.agents,
-            run=unique,
-            directory=directory,
-            options={"application": application, **options},
-        )
-
     with tempfile.TemporaryDirectory(prefix="bench-") as kept:
         progress("folding what is restored later")
         first = Row("first", "", own("ours"))
-        run(first, task(first, application, kept), patience=120.0)
-        options = {"data_dir": str(Path(kept))} if setup.workload == "restart" else {}
+        run(first, loaded.task(application, kept, setup.agents, {}), patience=120.0)
+        options = {"application": application}
+        if setup.workload == "restart":
+            options["data_dir"] = kept
         runs, missing = run_in_turns(
             rows,
             repetitions=setup.repetitions,
-            make_task=lambda row, unique, directory: task(row, unique, directory, **options),
+            make_task=lambda row, unique, directory: loaded.task(unique, directory, setup.agents, options),
             progress=progress,
         )
-    return {
-        "workload": setup.workload,
-        "what": WHATS[setup.workload],
-        "events": setup.agents,
-        "agents": setup.agents,
-        "partitions": setup.partitions,
-        "repetitions": setup.repetitions,
-        "bytes_per_event": round(size / setup.agents),
-        "rows": summary(runs),
-        "missing": missing,
-    }
+    return loaded.result(WHATS[setup.workload], setup.agents, runs, missing)

@@ -16,8 +16,8 @@ from typing import Any
 from bench import kafka_streams_build
 from bench.environments import python_of
 from bench.meter import Task
-from bench.runner import Row, run_in_turns, summary
-from bench.workload import WORKLOADS, load
+from bench.runner import Measured, Row, run_in_turns, summary
+from bench.workload import WORKLOADS, Workload, load
 from streams import topics
 from streams.kafka import LocalKafka
 
@@ -104,48 +104,78 @@ def broker(bootstrap: str | None) -> Iterator[str]:
         yield local.bootstrap
 
 
-def measure(
-    setup: Setup, rows: Sequence[Row], bootstrap: str, progress: Callable[[str], None]
-) -> dict[str, Any]:
-    """Load the topic, run the rows in turns; the result as ``--json`` prints it."""
-    workload = WORKLOADS[setup.workload]
+@dataclass(frozen=True)
+class Loaded:
+    """A topic full of events, which all rows read."""
+
+    setup: Setup
+    bootstrap: str
+    prefix: str
+    topic: str
+    bytes_per_event: int
+
+    def task(self, run: str, directory: str, events: int, options: dict[str, Any]) -> Task:
+        """What a row has to do with it."""
+        return Task(
+            bootstrap=self.bootstrap,
+            topic=self.topic,
+            prefix=self.prefix,
+            partitions=self.setup.partitions,
+            events=events,
+            agents=self.setup.agents,
+            run=run,
+            directory=directory,
+            options=options,
+        )
+
+    def result(
+        self, what: str, events: int, runs: dict[str, list[Measured]], missing: dict[str, str]
+    ) -> dict[str, Any]:
+        """What was measured with it, as ``--json`` prints it."""
+        return {
+            "workload": self.setup.workload,
+            "what": what,
+            "events": events,
+            "agents": self.setup.agents,
+            "partitions": self.setup.partitions,
+            "repetitions": self.setup.repetitions,
+            "bytes_per_event": self.bytes_per_event,
+            "rows": summary(runs),
+            "missing": missing,
+        }
+
+
+def load_topic(
+    setup: Setup, workload: Workload, events: int, bootstrap: str, progress: Callable[[str], None]
+) -> Loaded:
+    """Create topics of this measurement's own, and append so many events."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}."
-    partitions = topics.Partitions(events=setup.partitions)
-    layout = topics.Layout(prefix=prefix, application=prefix.rstrip("."), partitions=partitions)
+    layout = topics.Layout(
+        prefix=prefix, application=prefix.rstrip("."), partitions=topics.Partitions(events=setup.partitions)
+    )
     asyncio.run(topics.create(bootstrap, layout))
     topic = topics.real_name(prefix, "events")
     size = load(
         bootstrap,
         topic,
         workload,
-        count=setup.events,
+        count=events,
         agents=setup.agents,
         partitions=setup.partitions,
-        progress=lambda done: progress(f"loading {done} of {setup.events} events"),
+        progress=lambda done: progress(f"loading {done} of {events} events"),
     )
+    return Loaded(setup, bootstrap, prefix, topic, round(size / events))
+
+
+def measure(
+    setup: Setup, rows: Sequence[Row], bootstrap: str, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Load the topic, run the rows in turns; the result as ``--json`` prints it."""
+    workload = WORKLOADS[setup.workload]
+    loaded = load_topic(setup, workload, setup.events, bootstrap, progress)
 
     def task(row: Row, run: str, directory: str) -> Task:
-        return Task(
-            bootstrap=bootstrap,
-            topic=topic,
-            prefix=prefix,
-            partitions=setup.partitions,
-            events=min(setup.events, row.at_most or setup.events),
-            agents=setup.agents,
-            run=run,
-            directory=directory,
-            options=row.options,
-        )
+        return loaded.task(run, directory, min(setup.events, row.at_most or setup.events), row.options)
 
     runs, missing = run_in_turns(rows, repetitions=setup.repetitions, make_task=task, progress=progress)
-    return {
-        "workload": setup.workload,
-        "what": workload.what,
-        "events": setup.events,
-        "agents": setup.agents,
-        "partitions": setup.partitions,
-        "repetitions": setup.repetitions,
-        "bytes_per_event": round(size / setup.events),
-        "rows": summary(runs),
-        "missing": missing,
-    }
+    return loaded.result(workload.what, setup.events, runs, missing)
