@@ -32,9 +32,8 @@ def hear(step: Step, partition: int, through: int) -> None:
     if through <= row.through:
         return  # nothing new, perhaps a repeat
     if step.now - clock.heard > STALLED:
-        clock.resumed = (
-            step.now
-        )  # the coordinator was away, or has just begun: no partition lags behind others
+        # The coordinator was away, or has just begun: no partition lags behind others.
+        clock.resumed = step.now
     clock.heard = row.heard = step.now
     slowest = row.through == clock.fleet_time
     if through - row.through > OUTAGE:

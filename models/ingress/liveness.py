@@ -120,23 +120,21 @@ class Watch:
         self._turns.clear()
         self._wheel.clear()
         self._least.clear()
-        now = self._clock.rows[""].ticks + 1
-        turns, wheel = self._turns, self._wheel
-        for key, row in self._agents.rows.items():  # as ``follow`` does, for very many
+        following_tick = self._clock.rows[""].ticks + 1
+        for key, row in self._agents.rows.items():
             if is_watched(row):
-                turn = row.beat_tick + self._least_silence(row)
-                turns[key] = turn = turn if turn > now else now
-                if turn not in wheel:
-                    wheel[turn] = {}
-                wheel[turn][key] = None
+                self._plan(key, row, following_tick)
 
     def follow(self, key: str, row: AgentRow) -> None:
         """Plan the next look at an agent: after it appeared, changed its rhythm or status, or had its turn."""
         if not is_watched(row):
             self._turns.pop(key, None)
             return
+        self._plan(key, row, self._clock.rows[""].ticks + 1)
+
+    def _plan(self, key: str, row: AgentRow, following_tick: int) -> None:
         # However regular it becomes, it is not due before the least silence after its last beat so far.
-        turn = max(self._clock.rows[""].ticks + 1, row.beat_tick + self._least_silence(row))
+        turn = max(following_tick, row.beat_tick + self._least_silence(row))
         self._turns[key] = turn
         self._wheel.setdefault(turn, {})[key] = None
 
