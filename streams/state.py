@@ -132,11 +132,11 @@ class _AgentStates(Mapping[str, AgentState]):
 
 
 def _described(row: AgentRow) -> AgentState:
-    loads = [window[LOAD] for _, window in sorted(row.windows.items()) if LOAD in window]
+    loads = [(window.start, load.last) for window in row.windows() if (load := window.aggregate(LOAD))]
     return AgentState(
         agent_id=row.agent_id,
         status=row.status or "active",  # type: ignore[arg-type]
         capabilities=row.capabilities or [],
-        current_load=loads[-1].last if loads else 0.0,
+        current_load=max(loads)[1] if loads else 0.0,
         last_updated=datetime.fromtimestamp(row.beat_time / 1000, UTC),
     )

@@ -205,7 +205,7 @@ class Agents:
     def _beat(self, key: str, row: AgentRow) -> None:
         clock = self._clock.rows[""]
         silence = silence_of(row, clock) if row.state != "alive" else 0
-        beat(row, clock.log_time, clock.ticks, self._fleets.get(row.fleet).policy.liveness.memory)
+        beat(row, clock.log_time, clock.ticks, self._fleets.get(row.fleet).memory)
         if row.state != "alive":
             row.state = "alive"
             self._outbox.liveness("agent_recovered", row.fleet, row.agent_id, silence)

@@ -15,17 +15,35 @@ NEVER = sys.maxsize
 class FleetState:
     """A fleet's row, and what is derived from it and from its agents' open windows."""
 
-    __slots__ = ("next_close", "open", "policy", "row")
+    __slots__ = (
+        "max_lateness",
+        "max_skew",
+        "memory",
+        "next_close",
+        "open",
+        "policy",
+        "row",
+        "window_size",
+    )
 
     def __init__(self, row: FleetRow) -> None:
         self.row = row
-        self.policy: Policy = DEFAULT_POLICY
+        policy = DEFAULT_POLICY
         if row.policy is not None:
-            self.policy = patched(DEFAULT_POLICY, row.policy, row.policy["version"])
+            policy = patched(DEFAULT_POLICY, row.policy, row.policy["version"])
+        self.govern(policy)
         self.open: dict[int, dict[str, None]] = {}
         """Start of each open window to the keys of the agents that are in it."""
         self.next_close = NEVER
         """Watermark at which the next window closes."""
+
+    def govern(self, policy: Policy) -> None:
+        """Put a policy into force. What every event asks of it lies at hand."""
+        self.policy = policy
+        self.window_size = policy.windows.size
+        self.max_lateness = policy.windows.max_lateness
+        self.max_skew = policy.windows.max_skew
+        self.memory = policy.liveness.memory
 
 
 class Fleets:
@@ -54,6 +72,6 @@ class Fleets:
     def adopt(self, fleet: str, policy: Policy) -> None:
         """Put a policy into force."""
         state = self.get(fleet)
-        state.policy = policy
+        state.govern(policy)
         state.row.policy = policy_to_wire(policy)
         self.table.touch(fleet)

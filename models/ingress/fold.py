@@ -94,7 +94,9 @@ class IngressFold:
         self._watch = Watch(tables.agents, tables.clock, self._fleets, self._outbox)
         self._agents = Agents(tables, self._fleets, self._windows, self._watch, self._outbox)
         self._alerts = Alerts(tables.alerts, self._outbox)
-        self._short_way = short_way(tables, self._fleets, self._windows, self._outbox)
+        self._short_way = short_way(
+            tables, self._fleets, self._windows, self._outbox, self._move_time, self._fold
+        )
         self._clock = tables.clock.put("", ClockRow())
 
     @property
@@ -118,21 +120,21 @@ class IngressFold:
 
     def fold(self, records: Sequence[Record]) -> list[Output]:
         clock = self._clock
-        outcomes = clock.outcomes
-        begin = self._outbox.begin
-        # In the secured profile every record has an author to check: the long way.
-        take = self._short_way if self._security is OPEN else _never
-        for record in records:
-            if record.timestamp > clock.log_time:
-                self._move_time(record.timestamp)
-            outcome = take(record, clock)
-            if outcome is None:
-                begin(record.offset, clock.log_time)
-                outcome = self._fold(record)
-            outcomes[outcome] += 1
+        if self._security is OPEN:
+            self._short_way(records, clock)
+        else:
+            self._long_way(records, clock)
         clock.records += len(records)
         self._tables.clock.touch("")
         return self._outbox.take()
+
+    def _long_way(self, records: Sequence[Record], clock: ClockRow) -> None:
+        """Every record in full: in the secured profile each has an author to check."""
+        for record in records:
+            if record.timestamp > clock.log_time:
+                self._move_time(record.timestamp)
+            self._outbox.begin(record.offset, clock.log_time)
+            clock.outcomes[self._fold(record)] += 1
 
     def _move_time(self, log_time: int) -> None:
         clock = self._clock
@@ -290,7 +292,3 @@ class IngressFold:
             assert row.beat_time <= clock.log_time
         self._watch.validate()
         self._windows.validate()
-
-
-def _never(_record: Record, _clock: ClockRow) -> Outcome | None:
-    return None

@@ -27,8 +27,11 @@ from models.ingress.rows import AgentRow, ClockRow
 from models.policy import TICK_INTERVAL, LivenessPolicy
 
 _LN_10 = 2.302585092994046
-_LONGEST_GAP = 10
+LONGEST_GAP = 10
 """Heartbeat intervals: a longer gap is learned as this one, or a single outage would blur the rhythm."""
+
+MAY_BE_SILENT = ("offline", "error")
+"""Agents of these statuses are not watched."""
 
 
 @lru_cache(256)
@@ -70,14 +73,14 @@ def beat(row: AgentRow, log_time: int, ticks: int, memory: int) -> None:
     if gap <= 0:
         return
     row.beat_time = log_time
-    if not is_watched(row):
+    if (row.state != "alive" and row.state != "suspected") or row.status in MAY_BE_SILENT:
         return
     beats = row.beats
     if beats < memory:
         row.beats = beats = beats + 1
     elif beats > memory:  # a policy has shortened it
         row.beats = beats = memory
-    longest = _LONGEST_GAP * row.heartbeat_interval
+    longest = LONGEST_GAP * row.heartbeat_interval
     difference = (gap if gap < longest else longest) - row.gap_mean
     # The announced interval counts as a first gap, hence + 1.
     step = difference / (beats + 1)
@@ -92,7 +95,7 @@ def silence_of(row: AgentRow, clock: ClockRow) -> int:
 
 def is_watched(row: AgentRow) -> bool:
     """Whether its silence means anything: who said that it is offline or broken may be silent."""
-    return row.state in ("alive", "suspected") and row.status not in ("offline", "error")
+    return row.state in ("alive", "suspected") and row.status not in MAY_BE_SILENT
 
 
 class Watch:

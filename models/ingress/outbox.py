@@ -33,7 +33,11 @@ class Outbox:
         """Of the next fleet record that the current one causes."""
         self._outputs: list[Output] = []
         self._fleet_partitions = partitions["fleet"]
-        self._fleet_partition: Callable[[bytes], int] = lru_cache(_FLEETS_REMEMBERED)(self._placed)
+        self._place: Callable[[str], tuple[bytes, int]] = lru_cache(_FLEETS_REMEMBERED)(self._placed)
+        self._before_offset = b'{"type":"directive_response","source":{"partition":%d,"offset":' % partition
+        self._after_offset = b""
+        self._answers_at = -1
+        """The log time that stands in ``_after_offset``."""
 
     def begin(self, offset: int, log_time: int) -> None:
         self.offset = offset
@@ -54,6 +58,15 @@ class Outbox:
         value = encode_fact(kind, self.partition, self.offset, self.index, self.log_time, original)
         self.index += 1
         self._to_fleet(fleet, value, _trace(headers) if headers else ())
+
+    def answer(self, offset: int, log_time: int, fleet: str, original: bytes) -> None:
+        """Forward the one fact that comes all the time, the plain ``directive_response`` at this offset."""
+        if log_time != self._answers_at:
+            self._answers_at = log_time
+            self._after_offset = b',"index":0},"through":%d.%03d,"event":' % divmod(log_time, 1000)
+        key, partition = self._place(fleet)
+        value = b"%b%d%b%b}" % (self._before_offset, offset, self._after_offset, original)
+        self._outputs.append(Output("fleet", key, value, (), partition))
 
     def liveness(self, kind: str, fleet: str, agent_id: str, silence: int) -> None:
         """Say that an agent was suspected, lost or recovered, after ``silence`` ms of counted silence."""
@@ -108,16 +121,17 @@ class Outbox:
         self._outputs.append(output)
 
     def _to_fleet(self, fleet: str, value: bytes, headers: Headers = ()) -> None:
-        key = fleet.encode()
-        self.add(Output("fleet", key, value, headers, self._fleet_partition(key)))
+        key, partition = self._place(fleet)
+        self._outputs.append(Output("fleet", key, value, headers, partition))
 
     def _source(self) -> Source:
         source = Source(self.partition, self.offset, self.index)
         self.index += 1
         return source
 
-    def _placed(self, fleet: bytes) -> int:
-        return partition_of(fleet, self._fleet_partitions)
+    def _placed(self, fleet: str) -> tuple[bytes, int]:
+        key = fleet.encode()
+        return key, partition_of(key, self._fleet_partitions)
 
 
 def _trace(headers: Headers) -> Headers:

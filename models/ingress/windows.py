@@ -8,14 +8,14 @@ lateness is a watermark too, since an event's time is never taken to be older. A
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Literal, TypeAlias
 
 from models.fold import Table
 from models.ingress.fleets import NEVER, Fleets, FleetState
 from models.ingress.outbox import Outbox
-from models.ingress.rows import AgentRow, Aggregate
+from models.ingress.rows import CELL, EMPTY_CELL, AgentRow, Window
 
 LOAD = "current_load"
 """Metric under which an agent's own view of its load is aggregated."""
@@ -30,6 +30,8 @@ _AGGREGATES_PER_RECORD = 4_000
 Observed: TypeAlias = Literal["observed", "late", "full"]
 
 _LARGEST = sys.float_info.max
+_LAYOUTS_REMEMBERED = 4_096
+_unpack, _pack = CELL.unpack_from, CELL.pack_into
 
 
 class Windows:
@@ -37,13 +39,15 @@ class Windows:
         self._agents = agents
         self._fleets = fleets
         self._outbox = outbox
+        self._layouts: dict[tuple[str, ...], dict[str, int]] = {}
 
     def rebuild(self) -> None:
         for key, row in self._agents.rows.items():
-            if row.windows:
+            if row.window is not None:
                 fleet = self._fleets.get(row.fleet)
-                for start in row.windows:
-                    self._open(fleet, start, key)
+                for window in row.windows():
+                    window.layout = self._layout(tuple(window.layout))
+                    self._open(fleet, window.start, key)
 
     def observe(
         self,
@@ -65,37 +69,37 @@ class Windows:
             samples: Values by metric.
         """
         fleet_row = fleet.row
-        policy = fleet.policy.windows
-        size, max_lateness = policy.size, policy.max_lateness
-        if time > log_time + policy.max_skew:
-            time = log_time + policy.max_skew
+        size, max_lateness = fleet.window_size, fleet.max_lateness
+        if time > log_time + fleet.max_skew:
+            time = log_time + fleet.max_skew
         elif time < log_time - max_lateness:
             time = max(0, log_time - max_lateness)
-        start = time - time % size
+        moment = time % size
+        start = time - moment
         if start + size <= fleet_row.watermark:
             fleet_row.late += 1
             self._fleets.table.touch(row.fleet)
             return "late"
-        window = row.windows.get(start)
-        if window is None:
-            window = row.windows[start] = {}
-            self._open(fleet, start, key)
-        elif len(window) + len(samples) > MAX_METRICS and len(window.keys() | samples.keys()) > MAX_METRICS:
+        window = row.window
+        if window is None or window.start != start:
+            window = _find(row, start) or self._begin(fleet, start, key, row)
+        layout, cells = window.layout, window.cells
+        if len(layout) + len(samples) > MAX_METRICS and len(layout.keys() | samples.keys()) > MAX_METRICS:
             return "full"
         for name, value in samples.items():
-            aggregate = window.get(name)
-            if aggregate is None:
-                window[name] = Aggregate(1, value, value, value, value, time)
-                continue
-            aggregate.count += 1
-            aggregate.sum += value
-            if value < aggregate.min:
-                aggregate.min = value
-            if value > aggregate.max:
-                aggregate.max = value
-            if time >= aggregate.last_time:
-                aggregate.last = value
-                aggregate.last_time = time
+            at = layout.get(name)
+            if at is None:
+                self._widen(window, samples)
+                layout, cells = window.layout, window.cells
+                at = layout[name]
+            count, total, low, high, last, last_moment = _unpack(cells, at)
+            if value < low:
+                low = value
+            if value > high:
+                high = value
+            if moment >= last_moment:
+                last, last_moment = value, moment
+            _pack(cells, at, count + 1.0, total + value, low, high, last, last_moment)
         watermark = time - max_lateness
         if watermark > fleet_row.watermark:
             fleet_row.watermark = watermark
@@ -109,12 +113,12 @@ class Windows:
         due = [
             name
             for name, fleet in self._fleets.states.items()
-            if fleet.next_close <= log_time - fleet.policy.windows.max_lateness
+            if fleet.next_close <= log_time - fleet.max_lateness
         ]
         for name in sorted(due):
             fleet = self._fleets.states[name]
             # The row's may be higher, had an event come with a later time.
-            watermark = log_time - fleet.policy.windows.max_lateness
+            watermark = log_time - fleet.max_lateness
             fleet.row.watermark = max(fleet.row.watermark, watermark)
             self._fleets.table.touch(name)
             self._close_due(name, fleet)
@@ -131,41 +135,66 @@ class Windows:
         for name, fleet in self._fleets.states.items():
             rows = {(start, key) for start, keys in fleet.open.items() for key in keys}
             agents = self._agents.rows.items()
-            assert rows == {(start, key) for key, row in agents if row.fleet == name for start in row.windows}
-            ends = [start + fleet.policy.windows.size for start in fleet.open]
+            mine = [(window, key) for key, row in agents if row.fleet == name for window in row.windows()]
+            assert rows == {(window.start, key) for window, key in mine}
+            assert len(rows) == len(mine)
+            for window, _ in mine:
+                assert list(window.layout.values()) == list(range(0, len(window.cells), CELL.size))
+            ends = [start + fleet.window_size for start in fleet.open]
             assert fleet.next_close == min(ends, default=NEVER)
             assert fleet.row.watermark < fleet.next_close
+
+    def _begin(self, fleet: FleetState, start: int, key: str, row: AgentRow) -> Window:
+        window = row.window = Window(start, self._layout(()), bytearray(), row.window)
+        self._open(fleet, start, key)
+        return window
+
+    def _widen(self, window: Window, samples: Iterable[str]) -> None:
+        """Make room for metrics that the window has not seen yet."""
+        layout = window.layout
+        new = [name for name in samples if name not in layout]
+        window.layout = self._layout((*layout, *new))
+        # Anew, since one that grows takes more room than it needs.
+        window.cells = bytearray(window.cells + EMPTY_CELL * len(new))
+
+    def _layout(self, metrics: tuple[str, ...]) -> dict[str, int]:
+        """The layout of windows with these metrics, in this order."""
+        layout = self._layouts.get(metrics)
+        if layout is None:
+            layout = {name: CELL.size * number for number, name in enumerate(metrics)}
+            if len(self._layouts) < _LAYOUTS_REMEMBERED:
+                self._layouts[metrics] = layout
+        return layout
 
     def _open(self, fleet: FleetState, start: int, key: str) -> None:
         keys = fleet.open.get(start)
         if keys is None:
             keys = fleet.open[start] = {}
-            fleet.next_close = min(fleet.next_close, start + fleet.policy.windows.size)
+            fleet.next_close = min(fleet.next_close, start + fleet.window_size)
         keys[key] = None
 
     def _close_due(self, name: str, fleet: FleetState) -> None:
-        size = fleet.policy.windows.size
+        size = fleet.window_size
         for start in sorted(fleet.open):
             if start + size <= fleet.row.watermark:
                 self._close(name, fleet, start)
         fleet.next_close = min(fleet.open, default=NEVER - size) + size
 
     def _close(self, name: str, fleet: FleetState, start: int) -> None:
-        end = start + fleet.policy.windows.size
+        end = start + fleet.window_size
         chunk: dict[str, object] = {}
         aggregates = 0
         # Keys begin with the fleet, so this is the order of agent ids.
         for key in sorted(fleet.open.pop(start)):
             row = self._agents.rows[key]
-            window = row.windows.pop(start)
+            window = _take_out(row, start)
             self._agents.touch(key)
-            if chunk and (
-                len(chunk) >= _AGENTS_PER_RECORD or aggregates + len(window) > _AGGREGATES_PER_RECORD
-            ):
+            metrics = len(window.layout)
+            if chunk and (len(chunk) >= _AGENTS_PER_RECORD or aggregates + metrics > _AGGREGATES_PER_RECORD):
                 self._emit(name, fleet, start, end, chunk)
                 chunk, aggregates = {}, 0
-            chunk[row.agent_id] = {name: _on_wire(window[name]) for name in sorted(window)}
-            aggregates += len(window)
+            chunk[row.agent_id] = _on_wire(window)
+            aggregates += metrics
         self._emit(name, fleet, start, end, chunk)
 
     def _emit(self, name: str, fleet: FleetState, start: int, end: int, chunk: Mapping[str, object]) -> None:
@@ -175,16 +204,44 @@ class Windows:
             self._fleets.table.touch(name)
 
 
-def _on_wire(aggregate: Aggregate) -> dict[str, float]:
-    # The sum of huge numbers may be infinite, or even not a number, and JSON has neither.
-    total = aggregate.sum
-    if not isfinite(total):
-        total = _LARGEST if total > 0 else -_LARGEST
-    return {
-        "count": aggregate.count,
-        "sum": total,
-        "mean": total / aggregate.count,
-        "min": aggregate.min,
-        "max": aggregate.max,
-        "last": aggregate.last,
-    }
+def _find(row: AgentRow, start: int) -> Window | None:
+    for window in row.windows():
+        if window.start == start:
+            return window
+    return None
+
+
+def _take_out(row: AgentRow, start: int) -> Window:
+    """Remove an open window of an agent."""
+    after = None
+    for window in row.windows():
+        if window.start == start:
+            break
+        after = window
+    else:
+        raise AssertionError(f"{row.agent_id} has no open window from {start}")
+    if after is None:
+        row.window = window.before
+    else:
+        after.before = window.before
+    return window
+
+
+def _on_wire(window: Window) -> dict[str, dict[str, float]]:
+    aggregates = {}
+    for metric in sorted(window.layout):
+        aggregate = window.aggregate(metric)
+        assert aggregate is not None
+        # The sum of huge numbers may be infinite, or even not a number, and JSON has neither.
+        total = aggregate.sum
+        if not isfinite(total):
+            total = _LARGEST if total > 0 else -_LARGEST
+        aggregates[metric] = {
+            "count": aggregate.count,
+            "sum": total,
+            "mean": total / aggregate.count,
+            "min": aggregate.min,
+            "max": aggregate.max,
+            "last": aggregate.last,
+        }
+    return aggregates

@@ -89,8 +89,10 @@ def test_resource_report_is_forwarded_when_a_capacity_changes_and_what_is_used_g
     assert kinds(world.append(report)) == [], "it moves all the time"
     report["resources"] = {"gpu": {"capacity": 4}}
     assert kinds(world.append(report)) == ["resource_report"]
-    (window,) = world.agent().windows.values()
-    assert (window["gpu/used"].count, window["gpu/used"].max, window["gpu/used"].last) == (4, 2, 0)
+    (window,) = world.agent().windows()
+    used = window.aggregate("gpu/used")
+    assert used is not None
+    assert (used.count, used.max, used.last) == (4, 2, 0)
 
 
 def test_resource_reports_that_name_a_part_change_nothing_else() -> None:
