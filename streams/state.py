@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from models.events import DEFAULT_FLEET
 from models.fields import Id
 from models.fleet.views import summary
-from models.ingress.rows import AgentRow
+from models.ingress.rows import AgentRow, names_of
 from models.ingress.windows import LOAD
 from streams.folds import fleet_fold
 
@@ -114,14 +114,15 @@ class _AgentStates(Mapping[str, AgentState]):
         for rows in self._rows():
             row = rows.get(f"{self._fleet}/{agent_id}")
             if row is not None and row.state != "deregistered":
-                return _described(row)
+                return _described(agent_id, row)
         raise KeyError(agent_id)
 
     def __iter__(self) -> Iterator[str]:
         for rows in self._rows():
-            for row in rows.values():
-                if row.fleet == self._fleet and row.state != "deregistered":
-                    yield row.agent_id
+            for key, row in rows.items():
+                fleet, agent_id = names_of(key)
+                if fleet == self._fleet and row.state != "deregistered":
+                    yield agent_id
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -131,11 +132,11 @@ class _AgentStates(Mapping[str, AgentState]):
             yield task.fold.tables["agents"].rows  # type: ignore[misc]
 
 
-def _described(row: AgentRow) -> AgentState:
-    loads = [(window.start, load.last) for window in row.windows() if (load := window.aggregate(LOAD))]
+def _described(agent_id: str, row: AgentRow) -> AgentState:
+    loads = [(window.start, load.last) for window in row.windows() if (load := window.aggregates().get(LOAD))]
     return AgentState(
-        agent_id=row.agent_id,
-        status=row.status or "active",  # type: ignore[arg-type]
+        agent_id=agent_id,
+        status=row.status or "active",
         capabilities=row.capabilities or [],
         current_load=max(loads)[1] if loads else 0.0,
         last_updated=datetime.fromtimestamp(row.beat_time / 1000, UTC),

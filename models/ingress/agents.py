@@ -74,7 +74,7 @@ class Agents:
             known = False
         if known:
             self._table.dirty[key] = None
-            self._beat(key, row)
+            self._beat(event, key, row)
         else:
             self._enter(key, row)
         self._number(event, row)
@@ -90,7 +90,7 @@ class Agents:
         elif isinstance(event, AgentDeregistered):
             row.state = "deregistered"
             self._watch.follow(key, row)
-        self._outbox.fact(event.type, row.fleet, original, headers)
+        self._outbox.fact(event.type, event.fleet, original, headers)
         return "applied"
 
     def _status(
@@ -104,12 +104,12 @@ class Agents:
             row.status = event.status
             row.capabilities = event.capabilities if event.capabilities is not None else row.capabilities
             row.slots = event.slots if event.slots is not None else row.slots
-            self._outbox.fact(event.type, row.fleet, original, headers)
+            self._outbox.fact(event.type, event.fleet, original, headers)
             self._watch.follow(key, row)
         if event.current_load is not None:
             # Whatever becomes of the sample (a window counts what comes too late for it), the event is applied.
             samples = {LOAD: event.current_load}
-            self._observe(key, row, event.time, samples)
+            self._observe(event, key, row, samples)
         return "applied"
 
     def _metrics(
@@ -123,16 +123,16 @@ class Agents:
     ) -> Outcome:
         if not known:
             # The fleet log has to learn of the agent, and this event is all that there is of it.
-            self._outbox.fact(event.type, row.fleet, original, headers)
-        observed = self._observe(key, row, event.time, event.metrics)
+            self._outbox.fact(event.type, event.fleet, original, headers)
+        observed = self._observe(event, key, row, event.metrics)
         if observed == "full":
             raise Rejected("too_many_metrics", f"an agent may name {MAX_METRICS} metrics in one window")
         return "late" if observed == "late" and known else "applied"
 
-    def _observe(self, key: str, row: AgentRow, time: int | None, samples: Mapping[str, float]) -> Observed:
+    def _observe(self, event: AgentEvent, key: str, row: AgentRow, samples: Mapping[str, float]) -> Observed:
         log_time = self._outbox.log_time
-        moment = log_time if time is None else time
-        return self._windows.observe(key, row, self._fleets.get(row.fleet), moment, log_time, samples)
+        time = log_time if event.time is None else event.time
+        return self._windows.observe(key, row, self._fleets.get(event.fleet), time, log_time, samples)
 
     def _resources(
         self, event: ResourceReport, key: str, row: AgentRow, original: bytes, headers: Headers
@@ -142,9 +142,9 @@ class Agents:
         known = row.resources or {}
         if row.resources is None or any(known.get(name) != amount for name, amount in capacities.items()):
             row.resources = {**known, **capacities}  # what a report leaves out has not changed
-            self._outbox.fact(event.type, row.fleet, original, headers)
+            self._outbox.fact(event.type, event.fleet, original, headers)
         used = {name + USED: resource.used for name, resource in event.resources.items()}
-        self._observe(key, row, event.time, used)
+        self._observe(event, key, row, used)
         return "applied"
 
     def _operate(self, event: AgentEvent, row: AgentRow | None, original: bytes, headers: Headers) -> Outcome:
@@ -153,7 +153,7 @@ class Agents:
             raise Rejected("unknown_agent", "no event of this agent has been seen; check fleet and agent_id")
         if row.state == "deregistered":
             raise Rejected("deregistered", "the agent has deregistered; there is nobody to cordon or drain")
-        self._outbox.fact(event.type, row.fleet, original, headers)
+        self._outbox.fact(event.type, event.fleet, original, headers)
         return "applied"
 
     def _stranger(self, event: AgentEvent) -> AgentRow:
@@ -164,7 +164,7 @@ class Agents:
             policy = self._fleets.policy_of(event.fleet)
             if not policy.register_unknown_agents:
                 raise Rejected("unknown_agent", "the fleet's policy wants agent_registered first")
-        return AgentRow(event.fleet, event.agent_id)
+        return AgentRow()
 
     def _is_repeat(self, event: AgentEvent, row: AgentRow) -> bool:
         incarnation = row.incarnation if event.incarnation is None else event.incarnation
@@ -202,13 +202,13 @@ class Agents:
         self._table.put(key, row)
         self._watch.follow(key, row)
 
-    def _beat(self, key: str, row: AgentRow) -> None:
+    def _beat(self, event: AgentEvent, key: str, row: AgentRow) -> None:
         clock = self._clock.rows[""]
         silence = silence_of(row, clock) if row.state != "alive" else 0
-        beat(row, clock.log_time, clock.ticks, self._fleets.get(row.fleet).memory)
+        beat(row, clock.log_time, clock.ticks, self._fleets.get(event.fleet).memory)
         if row.state != "alive":
             row.state = "alive"
-            self._outbox.liveness("agent_recovered", row.fleet, row.agent_id, silence)
+            self._outbox.liveness("agent_recovered", event.fleet, event.agent_id, silence)
             self._watch.follow(key, row)
 
     def _register(self, event: AgentRegistered, key: str, row: AgentRow) -> None:

@@ -102,14 +102,14 @@ def short_way(
     rows = agents.rows
     states = fleets.states
     observe, forward = windows.observe, outbox.answer
-    names: dict[str, None] = {}
+    metrics: dict[str, None] = {}
     """Metrics whose names are ids: matching the pattern for each of them would cost more than all else."""
 
     def is_id(name: str) -> bool:
         if _ID.fullmatch(name) is None:
             return False
-        if len(names) < _NAMES_REMEMBERED:
-            names[name] = None
+        if len(metrics) < _NAMES_REMEMBERED:
+            metrics[name] = None
         return True
 
     def fold(records: Sequence[Record], clock: ClockRow) -> None:
@@ -130,10 +130,12 @@ def short_way(
                 # null.
                 if said.fleet is None:
                     quotes = 8
+                    name = DEFAULT_FLEET
                     key = _DEFAULT_FLEET + said.agent_id
                 else:
                     quotes = 12
-                    key = f"{said.fleet}/{said.agent_id}"
+                    name = said.fleet
+                    key = f"{name}/{said.agent_id}"
                 row = rows.get(key)  # only valid ids have rows, so that they need no other check
                 if row is None or row.state != "alive":
                     raise _Declined
@@ -165,15 +167,15 @@ def short_way(
                 elif kind is _Metrics:
                     samples = said.metrics
                     quotes += 2 + 2 * len(samples)
-                    for name, number in samples.items():
-                        if not (name in names or is_id(name)) or not _SMALL < number < _BIG:
+                    for metric, number in samples.items():
+                        if not (metric in metrics or is_id(metric)) or not _SMALL < number < _BIG:
                             raise _Declined
                 else:
                     quotes += 8 + 2 * ((said.epoch is not None) + (said.progress is not None))
                 if value.count(_QUOTE) != quotes:
                     raise _Declined
 
-                fleet = states[row.fleet]
+                fleet = states[name]
                 if samples is not None:
                     outbox.begin(record.offset, log_time)
                     moment = log_time if time is None else round(time * 1000)
@@ -185,7 +187,7 @@ def short_way(
                             late += 1
                             applied -= 1
                 elif kind is _Answer:
-                    forward(record.offset, log_time, row.fleet, value)
+                    forward(record.offset, log_time, name, value)
             except _DECLINED:
                 outbox.begin(record.offset, log_time)
                 outcomes[long_way(record)] += 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 
 from models.fold import Table
-from models.ingress.rows import FleetRow
+from models.ingress.rows import AgentRow, FleetRow
 from models.policy import DEFAULT_POLICY, Policy, patched, policy_to_wire
 
 NEVER = sys.maxsize
@@ -19,6 +20,7 @@ class FleetState:
         "max_lateness",
         "max_skew",
         "memory",
+        "name",
         "next_close",
         "open",
         "policy",
@@ -26,7 +28,8 @@ class FleetState:
         "window_size",
     )
 
-    def __init__(self, row: FleetRow) -> None:
+    def __init__(self, name: str, row: FleetRow) -> None:
+        self.name = name
         self.row = row
         policy = DEFAULT_POLICY
         if row.policy is not None:
@@ -55,14 +58,27 @@ class Fleets:
 
     def rebuild(self) -> None:
         self.states.clear()
-        self.states.update((fleet, FleetState(row)) for fleet, row in self.table.rows.items())
+        self.states.update((fleet, FleetState(fleet, row)) for fleet, row in self.table.rows.items())
 
     def get(self, fleet: str) -> FleetState:
         state = self.states.get(fleet)
         if state is None:
             row = self.table.get(fleet) or self.table.put(fleet, FleetRow())
-            state = self.states[fleet] = FleetState(row)
+            state = self.states[fleet] = FleetState(fleet, row)
         return state
+
+    def of(self, key: str) -> FleetState:
+        """The fleet of the agent with this key."""
+        return self.get(key.partition("/")[0])
+
+    def members(self, agents: Mapping[str, AgentRow]) -> Iterator[tuple[FleetState, str, AgentRow]]:
+        """Every agent, with its fleet and its key. Made for restores, which see a million of them."""
+        prefix, fleet = "/", None
+        for key, row in agents.items():
+            if fleet is None or not key.startswith(prefix):
+                fleet = self.of(key)
+                prefix = f"{fleet.name}/"
+            yield fleet, key, row
 
     def policy_of(self, fleet: str) -> Policy:
         """The policy of a fleet that need not exist: a refused record must not bring one into being."""

@@ -30,7 +30,7 @@ from models.ingress.intake import read_event
 from models.ingress.liveness import Watch
 from models.ingress.outbox import Outbox
 from models.ingress.placement import Placement
-from models.ingress.rows import ClockRow, Outcome, Tables
+from models.ingress.rows import ClockRow, Outcome, Tables, names_of
 from models.ingress.windows import Windows
 from models.policy import DEFAULT_POLICY, TICK_INTERVAL, patched
 from models.security import OPEN, Security
@@ -286,8 +286,7 @@ class IngressFold:
         assert sum(clock.outcomes.values()) == clock.records, "every record has exactly one outcome"
         assert sum(clock.rejections.values()) == clock.outcomes["rejected"]
         for key, row in self._tables.agents.rows.items():
-            assert key == f"{row.fleet}/{row.agent_id}"
-            assert self._placement.partition_of(row.agent_id) == self.partition
+            assert self._placement.partition_of(names_of(key)[1]) == self.partition
             assert row.beat_tick <= clock.ticks
             assert row.beat_time <= clock.log_time
         self._watch.validate()

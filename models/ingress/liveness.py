@@ -21,9 +21,9 @@ from math import ceil, sqrt
 
 from models.events import DEFAULT_HEARTBEAT_INTERVAL
 from models.fold import Table
-from models.ingress.fleets import Fleets
+from models.ingress.fleets import Fleets, FleetState
 from models.ingress.outbox import Outbox
-from models.ingress.rows import AgentRow, ClockRow
+from models.ingress.rows import AgentRow, ClockRow, names_of
 from models.policy import TICK_INTERVAL, LivenessPolicy
 
 _LN_10 = 2.302585092994046
@@ -124,20 +124,34 @@ class Watch:
         self._wheel.clear()
         self._least.clear()
         following_tick = self._clock.rows[""].ticks + 1
-        for key, row in self._agents.rows.items():
-            if is_watched(row):
-                self._plan(key, row, following_tick)
+        turns, wheel = self._turns, self._wheel
+        rhythm: tuple[FleetState, int] | None = None
+        for fleet, key, row in self._fleets.members(self._agents.rows):
+            if not is_watched(row):
+                continue
+            # What ``_plan`` does, but the least silence is looked up for each run of agents that share it.
+            if rhythm is None or rhythm[0] is not fleet or rhythm[1] != row.heartbeat_interval:
+                rhythm = fleet, row.heartbeat_interval
+                least = self._least_silence(fleet, row)
+            turn = row.beat_tick + least
+            if turn < following_tick:
+                turn = following_tick
+            turns[key] = turn
+            spoke = wheel.get(turn)
+            if spoke is None:
+                spoke = wheel[turn] = {}
+            spoke[key] = None
 
     def follow(self, key: str, row: AgentRow) -> None:
         """Plan the next look at an agent: after it appeared, changed its rhythm or status, or had its turn."""
         if not is_watched(row):
             self._turns.pop(key, None)
             return
-        self._plan(key, row, self._clock.rows[""].ticks + 1)
+        self._plan(self._fleets.of(key), key, row, self._clock.rows[""].ticks + 1)
 
-    def _plan(self, key: str, row: AgentRow, following_tick: int) -> None:
+    def _plan(self, fleet: FleetState, key: str, row: AgentRow, following_tick: int) -> None:
         # However regular it becomes, it is not due before the least silence after its last beat so far.
-        turn = max(following_tick, row.beat_tick + self._least_silence(row))
+        turn = max(following_tick, row.beat_tick + self._least_silence(fleet, row))
         self._turns[key] = turn
         self._wheel.setdefault(turn, {})[key] = None
 
@@ -149,16 +163,16 @@ class Watch:
             if self._turns.get(key) != clock.ticks:
                 continue  # It has been put elsewhere since.
             row = self._agents.rows[key]
-            if self._silent_for_too_long(row, clock):
+            if self._silent_for_too_long(key, row, clock):
                 due.append(key)
             else:
                 self.follow(key, row)
         # The order on the wheel depends on its past, which a restart forgets.
         for key in sorted(due):
             row = self._agents.rows[key]
-            while is_watched(row) and self._silent_for_too_long(row, clock):
+            while is_watched(row) and self._silent_for_too_long(key, row, clock):
                 row.state = "suspected" if row.state == "alive" else "lost"
-                self._outbox.liveness(f"agent_{row.state}", row.fleet, row.agent_id, silence_of(row, clock))
+                self._outbox.liveness(f"agent_{row.state}", *names_of(key), silence_of(row, clock))
             self._agents.touch(key)
             self.follow(key, row)
 
@@ -171,19 +185,20 @@ class Watch:
             assert turn > now, f"the turn of {key} has passed"
             assert key in self._wheel[turn], f"{key} is not on the wheel"
 
-    def _silent_for_too_long(self, row: AgentRow, clock: ClockRow) -> bool:
-        if clock.ticks - row.beat_tick < self._least_silence(row):
+    def _silent_for_too_long(self, key: str, row: AgentRow, clock: ClockRow) -> bool:
+        fleet = self._fleets.of(key)
+        if clock.ticks - row.beat_tick < self._least_silence(fleet, row):
             return False  # Nearly always: it has spoken since its turn was planned.
-        policy = self._fleets.get(row.fleet).policy.liveness
-        suspect, lost = thresholds(policy, row.heartbeat_interval, row.gap_mean, row.gap_variance)
+        suspect, lost = thresholds(
+            fleet.policy.liveness, row.heartbeat_interval, row.gap_mean, row.gap_variance
+        )
         return silence_of(row, clock) >= (suspect if row.state == "alive" else lost)
 
-    def _least_silence(self, row: AgentRow) -> int:
+    def _least_silence(self, fleet: FleetState, row: AgentRow) -> int:
         """Ticks of silence that even the most regular agent of that fleet and interval is forgiven."""
-        key = (row.fleet, row.heartbeat_interval)
-        least = self._least.get(key)
+        rhythm = fleet.name, row.heartbeat_interval
+        least = self._least.get(rhythm)
         if least is None:
-            policy = self._fleets.get(row.fleet).policy.liveness
-            suspect, _ = thresholds(policy, row.heartbeat_interval, 0.0, 0.0)
-            least = self._least[key] = max(1, ceil(suspect / TICK_INTERVAL))
+            suspect, _ = thresholds(fleet.policy.liveness, row.heartbeat_interval, 0.0, 0.0)
+            least = self._least[rhythm] = max(1, ceil(suspect / TICK_INTERVAL))
         return least

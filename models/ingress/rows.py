@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from models.events import DEFAULT_HEARTBEAT_INTERVAL
+from models.events import DEFAULT_HEARTBEAT_INTERVAL, Status
 from models.fold import Table
 
 Outcome: TypeAlias = Literal["applied", "duplicate", "late", "rejected", "dead_lettered", "rekeyed", "tick"]
@@ -49,21 +49,21 @@ class Window(msgspec.Struct, array_like=True, gc=False):
 
     start: int
     """Milliseconds since 1970."""
-    layout: dict[str, int]
-    """Each metric to where its aggregate begins in ``cells``, without gaps. Shared by all windows with the same
-    metrics, so never changed in place."""
+    metrics: str
+    """Their names, separated by spaces. One string, and not a list, since a restore reads a million of them."""
     cells: bytearray
-    """One :data:`CELL` after the other."""
+    """A :data:`CELL` for each metric, in that order."""
     before: Window | None = None
     """One that was opened earlier and is still open; mostly there is none."""
 
-    def aggregate(self, metric: str) -> Aggregate | None:
-        """What it saw of a metric; ``None`` for nothing."""
-        at = self.layout.get(metric)
-        if at is None:
-            return None
-        count, total, low, high, last, _ = CELL.unpack_from(self.cells, at)
-        return Aggregate(int(count), total, low, high, last)
+    def aggregates(self) -> dict[str, Aggregate]:
+        """What it saw, by metric."""
+        return {
+            name: Aggregate(int(count), total, low, high, last)
+            for name, (count, total, low, high, last, _) in zip(
+                self.metrics.split(), CELL.iter_unpack(self.cells), strict=True
+            )
+        }
 
 
 CELL = struct.Struct("<6d")
@@ -74,17 +74,15 @@ EMPTY_CELL = CELL.pack(0, -0.0, inf, -inf, 0, -1)
 
 
 class AgentRow(msgspec.Struct, array_like=True, gc=False):
-    """One agent, known by any event of its own; key ``fleet/agent_id``.
+    """One agent, known by any event of its own; key ``fleet/agent_id``, which alone says whose row it is.
 
     What every event touches stands together in memory, before the rest. No row can be part of a cycle, so the
     garbage collector need not walk them.
     """
 
-    fleet: str
-    agent_id: str
     state: Liveness = "alive"
 
-    status: str = ""
+    status: Status | Literal[""] = ""
     """As last forwarded; empty while the fleet log knows none from this registration."""
 
     incarnation: int = 0
@@ -117,6 +115,12 @@ class AgentRow(msgspec.Struct, array_like=True, gc=False):
         while window is not None:
             yield window
             window = window.before
+
+
+def names_of(key: str) -> tuple[str, str]:
+    """Fleet and agent id of an agent's key; neither can contain a slash."""
+    fleet, _, agent_id = key.partition("/")
+    return fleet, agent_id
 
 
 class FleetRow(msgspec.Struct, array_like=True):

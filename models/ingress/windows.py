@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from models.fold import Table
 from models.ingress.fleets import NEVER, Fleets, FleetState
 from models.ingress.outbox import Outbox
-from models.ingress.rows import CELL, EMPTY_CELL, AgentRow, Window
+from models.ingress.rows import CELL, EMPTY_CELL, AgentRow, Window, names_of
 
 LOAD = "current_load"
 """Metric under which an agent's own view of its load is aggregated."""
@@ -34,20 +34,27 @@ _LAYOUTS_REMEMBERED = 4_096
 _unpack, _pack = CELL.unpack_from, CELL.pack_into
 
 
+class Layout(dict[str, int]):
+    """Each metric to where its aggregate begins in the cells, for all windows that have these metrics."""
+
+    def __init__(self, metrics: str) -> None:
+        self.metrics = metrics
+        super().__init__((name, CELL.size * number) for number, name in enumerate(metrics.split()))
+
+
 class Windows:
     def __init__(self, agents: Table[AgentRow], fleets: Fleets, outbox: Outbox) -> None:
         self._agents = agents
         self._fleets = fleets
         self._outbox = outbox
-        self._layouts: dict[tuple[str, ...], dict[str, int]] = {}
+        self._layouts: dict[str, Layout] = {}
 
     def rebuild(self) -> None:
-        for key, row in self._agents.rows.items():
-            if row.window is not None:
-                fleet = self._fleets.get(row.fleet)
-                for window in row.windows():
-                    window.layout = self._layout(tuple(window.layout))
-                    self._open(fleet, window.start, key)
+        for fleet, key, row in self._fleets.members(self._agents.rows):
+            window = row.window
+            while window is not None:
+                self._open(fleet, window.start, key)
+                window = window.before
 
     def observe(
         self,
@@ -78,19 +85,20 @@ class Windows:
         start = time - moment
         if start + size <= fleet_row.watermark:
             fleet_row.late += 1
-            self._fleets.table.touch(row.fleet)
+            self._fleets.table.touch(fleet.name)
             return "late"
         window = row.window
         if window is None or window.start != start:
             window = _find(row, start) or self._begin(fleet, start, key, row)
-        layout, cells = window.layout, window.cells
+        layout = self._layouts.get(window.metrics) or self._layout(window.metrics)
+        cells = window.cells
         if len(layout) + len(samples) > MAX_METRICS and len(layout.keys() | samples.keys()) > MAX_METRICS:
             return "full"
         for name, value in samples.items():
             at = layout.get(name)
             if at is None:
-                self._widen(window, samples)
-                layout, cells = window.layout, window.cells
+                layout = self._widen(window, layout, samples)
+                cells = window.cells
                 at = layout[name]
             count, total, low, high, last, last_moment = _unpack(cells, at)
             if value < low:
@@ -103,9 +111,9 @@ class Windows:
         watermark = time - max_lateness
         if watermark > fleet_row.watermark:
             fleet_row.watermark = watermark
-            self._fleets.table.dirty[row.fleet] = None
+            self._fleets.table.dirty[fleet.name] = None
             if watermark >= fleet.next_close:
-                self._close_due(row.fleet, fleet)
+                self._close_due(fleet)
         return "observed"
 
     def tick(self, log_time: int) -> None:
@@ -121,13 +129,13 @@ class Windows:
             watermark = log_time - fleet.max_lateness
             fleet.row.watermark = max(fleet.row.watermark, watermark)
             self._fleets.table.touch(name)
-            self._close_due(name, fleet)
+            self._close_due(fleet)
 
     def close_all(self, name: str) -> None:
         """Close every window of a fleet, whose windows are about to get another size."""
         fleet = self._fleets.get(name)
         for start in sorted(fleet.open):
-            self._close(name, fleet, start)
+            self._close(fleet, start)
         fleet.next_close = NEVER
 
     def validate(self) -> None:
@@ -135,35 +143,37 @@ class Windows:
         for name, fleet in self._fleets.states.items():
             rows = {(start, key) for start, keys in fleet.open.items() for key in keys}
             agents = self._agents.rows.items()
-            mine = [(window, key) for key, row in agents if row.fleet == name for window in row.windows()]
+            mine = [
+                (window, key) for key, row in agents if names_of(key)[0] == name for window in row.windows()
+            ]
             assert rows == {(window.start, key) for window, key in mine}
             assert len(rows) == len(mine)
             for window, _ in mine:
-                assert list(window.layout.values()) == list(range(0, len(window.cells), CELL.size))
+                assert CELL.size * len(window.metrics.split()) == len(window.cells)
             ends = [start + fleet.window_size for start in fleet.open]
             assert fleet.next_close == min(ends, default=NEVER)
             assert fleet.row.watermark < fleet.next_close
 
     def _begin(self, fleet: FleetState, start: int, key: str, row: AgentRow) -> Window:
-        window = row.window = Window(start, self._layout(()), bytearray(), row.window)
+        window = row.window = Window(start, "", bytearray(), row.window)
         self._open(fleet, start, key)
         return window
 
-    def _widen(self, window: Window, samples: Iterable[str]) -> None:
+    def _widen(self, window: Window, layout: Layout, samples: Iterable[str]) -> Layout:
         """Make room for metrics that the window has not seen yet."""
-        layout = window.layout
         new = [name for name in samples if name not in layout]
-        window.layout = self._layout((*layout, *new))
+        layout = self._layout(" ".join((*layout, *new)))
+        window.metrics = layout.metrics
         # Anew, since one that grows takes more room than it needs.
         window.cells = bytearray(window.cells + EMPTY_CELL * len(new))
+        return layout
 
-    def _layout(self, metrics: tuple[str, ...]) -> dict[str, int]:
-        """The layout of windows with these metrics, in this order."""
+    def _layout(self, metrics: str) -> Layout:
         layout = self._layouts.get(metrics)
         if layout is None:
-            layout = {name: CELL.size * number for number, name in enumerate(metrics)}
-            if len(self._layouts) < _LAYOUTS_REMEMBERED:
-                self._layouts[metrics] = layout
+            if len(self._layouts) >= _LAYOUTS_REMEMBERED:
+                self._layouts.clear()
+            layout = self._layouts[metrics] = Layout(metrics)
         return layout
 
     def _open(self, fleet: FleetState, start: int, key: str) -> None:
@@ -173,14 +183,14 @@ class Windows:
             fleet.next_close = min(fleet.next_close, start + fleet.window_size)
         keys[key] = None
 
-    def _close_due(self, name: str, fleet: FleetState) -> None:
+    def _close_due(self, fleet: FleetState) -> None:
         size = fleet.window_size
         for start in sorted(fleet.open):
             if start + size <= fleet.row.watermark:
-                self._close(name, fleet, start)
+                self._close(fleet, start)
         fleet.next_close = min(fleet.open, default=NEVER - size) + size
 
-    def _close(self, name: str, fleet: FleetState, start: int) -> None:
+    def _close(self, fleet: FleetState, start: int) -> None:
         end = start + fleet.window_size
         chunk: dict[str, object] = {}
         aggregates = 0
@@ -189,19 +199,19 @@ class Windows:
             row = self._agents.rows[key]
             window = _take_out(row, start)
             self._agents.touch(key)
-            metrics = len(window.layout)
+            metrics = len(window.cells) // CELL.size
             if chunk and (len(chunk) >= _AGENTS_PER_RECORD or aggregates + metrics > _AGGREGATES_PER_RECORD):
-                self._emit(name, fleet, start, end, chunk)
+                self._emit(fleet, start, end, chunk)
                 chunk, aggregates = {}, 0
-            chunk[row.agent_id] = _on_wire(window)
+            chunk[names_of(key)[1]] = _on_wire(window)
             aggregates += metrics
-        self._emit(name, fleet, start, end, chunk)
+        self._emit(fleet, start, end, chunk)
 
-    def _emit(self, name: str, fleet: FleetState, start: int, end: int, chunk: Mapping[str, object]) -> None:
-        self._outbox.window(name, start, end, chunk, fleet.row.late)
+    def _emit(self, fleet: FleetState, start: int, end: int, chunk: Mapping[str, object]) -> None:
+        self._outbox.window(fleet.name, start, end, chunk, fleet.row.late)
         if fleet.row.late:
             fleet.row.late = 0
-            self._fleets.table.touch(name)
+            self._fleets.table.touch(fleet.name)
 
 
 def _find(row: AgentRow, start: int) -> Window | None:
@@ -219,7 +229,7 @@ def _take_out(row: AgentRow, start: int) -> Window:
             break
         after = window
     else:
-        raise AssertionError(f"{row.agent_id} has no open window from {start}")
+        raise AssertionError(f"no open window from {start}")
     if after is None:
         row.window = window.before
     else:
@@ -229,9 +239,7 @@ def _take_out(row: AgentRow, start: int) -> Window:
 
 def _on_wire(window: Window) -> dict[str, dict[str, float]]:
     aggregates = {}
-    for metric in sorted(window.layout):
-        aggregate = window.aggregate(metric)
-        assert aggregate is not None
+    for metric, aggregate in sorted(window.aggregates().items()):
         # The sum of huge numbers may be infinite, or even not a number, and JSON has neither.
         total = aggregate.sum
         if not isfinite(total):

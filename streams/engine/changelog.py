@@ -148,7 +148,7 @@ class Replay:
             if not key.startswith(_CONTROL):
                 if value is None:
                     self._meet_tombstone(key)
-                elif value[:8] >= epoch:
+                elif value >= epoch:  # it begins with its own
                     pending[key] = value
                 else:
                     self.repairs[key] = None  # a fenced owner's row
@@ -158,7 +158,7 @@ class Replay:
                 epoch = self._epoch = record.offset.to_bytes(8, "big")
                 if record.offset >= own_fence:
                     return True
-            elif key.startswith(_MARK_PREFIX) and value is not None and value[:8] >= epoch:
+            elif key.startswith(_MARK_PREFIX) and value is not None and value >= epoch:
                 # a fenced owner's mark would close nothing
                 self._close_checkpoint(Mark(*_MARK.unpack(value)), record.offset)
         return False

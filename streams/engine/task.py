@@ -144,12 +144,14 @@ class PartitionTask:
             RowsUnreadable: if they do not fit this version of the fold.
         """
         tables = self.fold.tables
-        ways = {name.encode(): (table.rows, table.decode) for name, table in tables.items()}
+        ways = {row_key(name, ""): (table.rows, table.decode) for name, table in tables.items()}
+        prefix = b"/"
         for key, payload in rows.items():
-            name, _, key_in_table = key.partition(b"/")
             try:
-                its_rows, decode = ways[name]
-                its_rows[key_in_table.decode()] = decode(payload)
+                if not key.startswith(prefix):  # rare: a million rows are of one table
+                    prefix = key[: key.index(b"/") + 1]
+                    (its_rows, decode), skip = ways[prefix], len(prefix)
+                its_rows[key[skip:].decode()] = decode(payload)
             except (KeyError, ValueError) as error:  # msgspec's errors are ValueErrors
                 raise RowsUnreadable(
                     self.table,
