@@ -124,8 +124,8 @@ class Replay:
     """The last valid mark; ``None`` while there was no complete checkpoint."""
     after_mark: int = 0
     """Changelog offset after that mark."""
-    changed: dict[bytes, None] = field(default_factory=dict)
-    """Keys that differ from what the replay started with."""
+    changed: dict[bytes, None] | None = None
+    """Keys that differ from what the replay started with; ``None`` if it started with nothing, so all of them."""
     repairs: dict[bytes, None] = field(default_factory=dict)
     """Keys whose last record does not count, and must be written again."""
     deleted: dict[bytes, None] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class Replay:
     @classmethod
     def after(cls, mark: Mark, offset: int, rows: dict[bytes, bytes]) -> Replay:
         """Continue behind a mark, whose state is ``rows``; ``offset`` is the next one of the changelog."""
-        return cls(rows=rows, mark=mark, after_mark=offset, _epoch=mark.epoch.to_bytes(8, "big"))
+        return cls(rows=rows, mark=mark, after_mark=offset, changed={}, _epoch=mark.epoch.to_bytes(8, "big"))
 
     def apply(self, records: Iterable[Record], own_fence: int) -> bool:
         """Advance over the next records; true as soon as the fence at offset ``own_fence`` is reached."""
@@ -174,8 +174,12 @@ class Replay:
     def _close_checkpoint(self, mark: Mark, offset: int) -> None:
         pending = self._pending
         living = {key: value[HEADER_BYTES:] for key, value in pending.items() if len(value) > HEADER_BYTES}
-        self.rows.update(living)
-        self.changed.update(dict.fromkeys(pending))
+        if self.rows:
+            self.rows.update(living)
+        else:
+            self.rows = living
+        if self.changed is not None:
+            self.changed.update(dict.fromkeys(pending))
         if self.repairs:
             for key in pending:
                 self.repairs.pop(key, None)
