@@ -30,7 +30,7 @@ bench: setup ## Measure throughput beside other stream processors; make bench AR
 	$(BIN)/coordinator bench $(ARGS)
 
 long: setup ## Run the crash tests in their long form: kills at every step, ten minutes of silence
-	COORDINATOR_LONG_TESTS=1 $(BIN)/pytest tests/crash tests/integration/engine
+	COORDINATOR_LONG_TESTS=1 $(BIN)/pytest tests/crash tests/integration/engine tests/unit/streams/engine
 
 check: setup ## Lint, check the format, check the types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

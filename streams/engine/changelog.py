@@ -140,7 +140,7 @@ class Replay:
 
     def apply(self, records: Iterable[Record], own_fence: int) -> bool:
         """Advance over the next records; true as soon as the fence at offset ``own_fence`` is reached."""
-        pending, epoch = self._pending, self._epoch
+        pending, repairs, epoch = self._pending, self.repairs, self._epoch
         for record in records:
             key, value = record.key, record.value
             if key is None:
@@ -150,10 +150,14 @@ class Replay:
                     self._meet_tombstone(key)
                 elif value >= epoch:  # it begins with its own
                     pending[key] = value
+                    if repairs:
+                        repairs.pop(
+                            key, None
+                        )  # now, not at the mark: what comes in between wants repair again
                 else:
-                    self.repairs[key] = None  # a fenced owner's row
+                    repairs[key] = None  # a fenced owner's row
             elif key.startswith(_FENCE_PREFIX):
-                self.repairs.update(dict.fromkeys(pending))  # a torn checkpoint
+                repairs.update(dict.fromkeys(pending))  # a torn checkpoint
                 pending.clear()
                 epoch = self._epoch = record.offset.to_bytes(8, "big")
                 if record.offset >= own_fence:
@@ -180,9 +184,6 @@ class Replay:
             self.rows = living
         if self.changed is not None:
             self.changed.update(dict.fromkeys(pending))
-        if self.repairs:
-            for key in pending:
-                self.repairs.pop(key, None)
         if self.deleted:
             for key in living:
                 self.deleted.pop(key, None)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.unit.streams.engine.changelog_world import Events, World
+
+LONG = bool(os.environ.get("COORDINATOR_LONG_TESTS"))
 
 EVENTS = st.lists(
     st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.integers(0, 9).map(lambda n: b"%d" % n)),
@@ -59,5 +63,22 @@ class Faults(RuleBasedStateMachine):
         self.world.check()
 
 
-Faults.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+def test_the_next_owner_repairs_what_a_zombie_wrote_between_a_row_and_its_mark() -> None:
+    """The zombie's row is the last one of its key, so compaction would remove the one that counts."""
+    world = World()
+    world.fold([(b"a", b"0")])
+    world.pause()
+    world.take_over()
+    world.fold([(b"a", b"0")])
+    world.checkpoint(zombie_after=1)
+    world.pause()
+    world.take_over()
+    world.checkpoint()
+    world.compact(world.safe_to_compact)
+    world.check()
+
+
+Faults.TestCase.settings = settings(
+    max_examples=20_000 if LONG else 200, stateful_step_count=40, deadline=None
+)
 TestChangelogUnderFaults = Faults.TestCase
