@@ -20,8 +20,8 @@ up: setup ## The same as separate processes, as in the Procfile
 kafka: setup ## Run a Kafka on this machine, until Ctrl-C
 	$(BIN)/coordinator kafka --port 9092
 
-test: setup ## Run the whole test suite, on a real Kafka
-	$(BIN)/pytest
+test: setup ## Run the whole test suite, two files at a time, each beside a Kafka of its own
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 unit: setup ## Run the tests that need no Kafka
 	$(BIN)/pytest tests/unit tests/contract
