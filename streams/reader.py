@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from models.fold import Headers, Record
 from streams.errors import BrokerUnreachable, StreamsError
 from streams.offsets import BEGINNING, Span
-from streams.tolerant_records import tolerate_any_header_name
+from streams.tolerant_records import tolerate_strange_batches
 from streams.topics import CONNECT_TIMEOUT, create_command
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class TopicReader:
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._consumer: Any = None
-        tolerate_any_header_name()
+        tolerate_strange_batches()
 
     async def __aenter__(self) -> TopicReader:
         self._consumer = AIOKafkaConsumer(

@@ -1,10 +1,14 @@
-"""Reading what aiokafka's record parser refuses although brokers take it: header names that are not UTF-8.
+"""Reading what aiokafka's record parser refuses although brokers take it.
 
-Kafka's protocol calls a header's name a string, yet brokers check nothing of it, so anybody who may append can
-put such a record into a topic. Parsing it, aiokafka raises in the middle of a fetch, at every attempt: one
-record would stop its partition for good. :func:`tolerate_any_header_name` puts a reader in front of aiokafka's
-parser that parses a batch anew, in Python, when the parser gave up on it. The bytes of a name that are no UTF-8
-come out as ``\\xNN``: readable, and good to be appended again by any client.
+Anybody who may append can put such a batch into a topic. Parsing it, aiokafka raises in the middle of a fetch, at
+every attempt: one batch would stop its partition for good. :func:`tolerate_strange_batches` puts a reader in front
+of aiokafka's parser that takes over when the parser gave up:
+
+- *Header names that are not UTF-8.* Kafka's protocol calls a name a string, yet brokers check nothing of it. The
+  batch is parsed anew, in Python; bytes that are no UTF-8 come out as ``\\xNN``: readable, and good to be appended
+  again by any client.
+- *Batches that cannot be unpacked*, or only to more than :mod:`streams.unpacking` allows. Such a batch is read
+  as one record at its first offset: its value are the batch's own bytes, which are no JSON, a header says why.
 
 It takes the place of one global of aiokafka and so serves every consumer of the process, the public API included.
 """
@@ -16,11 +20,12 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import aiokafka.codec
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecord
 from aiokafka.record.memory_records import MemoryRecords
+
+from streams.unpacking import DECODERS, CannotUnpack, bound_unpacking
 
 log = logging.getLogger("coordinator.kafka")
 
@@ -31,26 +36,22 @@ _BATCH_HEADER = struct.Struct(">qiibIhiqqqhii")
 delta, first timestamp, max timestamp, producer id and epoch, base sequence, number of records."""
 
 UNPARSABLE = (CorruptRecordException, ValueError)
-"""What aiokafka's parser raises; a ``UnicodeDecodeError`` is a ``ValueError``."""
+"""What aiokafka's parser raises; ``UnicodeDecodeError`` and :class:`CannotUnpack` are ``ValueError``."""
+
+UNREAD_HEADER = "coord-unread"
+"""Of a record that stands for a whole batch: why that could not be read."""
 
 _CODEC_MASK = 0x07
 _LOG_APPEND_TIME = 0x08
-_DECODERS = {
-    1: aiokafka.codec.gzip_decode,
-    2: aiokafka.codec.snappy_decode,
-    3: aiokafka.codec.lz4_decode,
-    4: aiokafka.codec.zstd_decode,
-}
 
 
-def tolerate_any_header_name() -> None:
+def tolerate_strange_batches() -> None:
     """Let all of this process's aiokafka consumers read through :class:`TolerantRecords`; again does nothing."""
+    bound_unpacking()
     if getattr(fetcher, "MemoryRecords", None) is MemoryRecords:
         fetcher.MemoryRecords = TolerantRecords
     elif getattr(fetcher, "MemoryRecords", None) is not TolerantRecords:
-        log.warning(
-            "header names that are not UTF-8 stop a reader: aiokafka's fetcher reads in another way than known"
-        )
+        log.warning("strange batches stop a reader: aiokafka's fetcher reads in another way than known")
 
 
 class TolerantRecords:
@@ -84,8 +85,11 @@ class TolerantRecords:
             start = end
         if batch.magic < 2:
             raise error  # the formats before headers
+        data = memoryview(self._data)[start:end]
+        if isinstance(error, CannotUnpack):
+            return [_unread(data, error)]
         try:
-            return parse_batch(memoryview(self._data)[start:end])
+            return parse_batch(data)
         except (IndexError, KeyError, ValueError, struct.error):
             raise error from None
 
@@ -110,6 +114,16 @@ class TolerantBatch:
             return iter(self._records.reparse(self._native, error))
 
 
+def _unread(data: memoryview, error: CannotUnpack) -> DefaultRecord:
+    """One record for a whole batch, whose number of records is only what the sender said it was."""
+    header = _BATCH_HEADER.unpack_from(data)
+    base_offset, attributes, max_timestamp, count = header[0], header[5], header[8], header[12]
+    reason = f"this is a batch of {count} records as it came: {error}"
+    appended = int(bool(attributes & _LOG_APPEND_TIME))
+    headers = [(UNREAD_HEADER, reason.encode())]
+    return DefaultRecord(base_offset, max_timestamp, appended, None, bytes(data), headers)
+
+
 def parse_batch(data: bytes | memoryview) -> list[DefaultRecord]:
     """The records of one batch of magic 2, its checksum unchecked; see aiokafka's ``default_records.py``.
 
@@ -121,7 +135,7 @@ def parse_batch(data: bytes | memoryview) -> list[DefaultRecord]:
     first_timestamp, max_timestamp = header[7], header[8]
     body = bytes(data[_BATCH_HEADER.size :])
     if codec := attributes & _CODEC_MASK:
-        body = bytes(_DECODERS[codec](body))
+        body = DECODERS[codec][1](body)
     appended = int(bool(attributes & _LOG_APPEND_TIME))
     records = []
     reader = _Reader(body)

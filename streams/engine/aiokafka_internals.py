@@ -24,11 +24,15 @@ from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, Illega
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.engine.batches import RecordBatch
-from streams.tolerant_records import UNPARSABLE, TolerantRecords, tolerate_any_header_name
+from streams.tolerant_records import UNPARSABLE, TolerantRecords, tolerate_strange_batches
+from streams.unpacking import unpacked_bytes
 
 log = logging.getLogger("coordinator.engine")
 
 TESTED_VERSION = "0.14.0"
+
+UNPACKED_AT_ONCE = 16 << 20
+"""Bytes of compressed batches after which a drain ends: a fetch of a few megabytes may unpack to gigabytes."""
 
 Batches: TypeAlias = dict[TopicPartition, RecordBatch]
 Reader: TypeAlias = Callable[[AIOKafkaConsumer, Collection[TopicPartition], float, int], Awaitable[Batches]]
@@ -37,7 +41,7 @@ Reader: TypeAlias = Callable[[AIOKafkaConsumer, Collection[TopicPartition], floa
 
 def choose_reader() -> Reader:
     """The fast reader if its self-test passes, else the public one."""
-    tolerate_any_header_name()
+    tolerate_strange_batches()
     problem = self_test()
     if problem is None:
         return read_raw
@@ -143,7 +147,8 @@ def drain(result: Any, partition: TopicPartition, max_records: int) -> tuple[int
     start = next_offset = pending.next_fetch_offset
     memory = pending._records
     records: list[Any] = []
-    while len(records) < max_records and memory.has_next():
+    enough = unpacked_bytes() + UNPACKED_AT_ONCE
+    while len(records) < max_records and memory.has_next() and unpacked_bytes() < enough:
         batch = memory.next_native()
         if pending._check_crcs and not batch.validate_crc():
             raise CorruptRecordException(f"wrong checksum in {partition} at {next_offset}")

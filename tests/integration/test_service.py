@@ -15,6 +15,9 @@ from streams.errors import BrokerUnreachable
 from streams.service import CoordinatorAgent
 from streams.settings import load_settings
 from streams.state import AgentState
+from streams.tolerant_records import UNREAD_HEADER
+from streams.unpacking import MAX_UNPACKED_BYTES
+from tests.support.bombs import Bomb
 from tests.support.strange_batch import strange_batch
 
 
@@ -85,6 +88,37 @@ async def test_a_record_that_was_small_only_while_compressed_stops_nothing(
             await producer.send_and_wait(f"{topic_prefix}events", value, partition=partition, headers=headers)
         letter = await asyncio.wait_for(letters.getone(), 20)
     assert int(dict(letter.headers)["coord-cut"]) >= 9 << 20
+
+
+async def test_decompression_bombs_are_kept_as_they_came_and_cost_no_other_record_anything(
+    coordinator: CoordinatorAgent, kafka: str, topic_prefix: str
+) -> None:
+    events = f"{topic_prefix}events"
+    letters = AIOKafkaConsumer(
+        f"{topic_prefix}dead-letters", bootstrap_servers=kafka, auto_offset_reset="earliest"
+    )
+    bombs = {}
+    async with AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=2 << 20) as producer, letters:
+        for compression in ("gzip", "lz4", "zstd"):
+            beat = {"type": "status_update", "agent_id": f"agent-{compression}", "status": "idle"}
+            await producer.send_and_wait(events, orjson.dumps(beat), partition=0)
+            bomb = Bomb(4 * MAX_UNPACKED_BYTES, compression)
+            sent = await (await producer.send_batch(bomb, events, partition=0))
+            bombs[f"{events}/0/{sent.offset}".encode()] = bytes(bomb._build())
+        await producer.send_and_wait(events, orjson.dumps(beat | {"agent_id": "after"}), partition=0)
+        kept = [await asyncio.wait_for(letters.getone(), 20) for _ in bombs]
+        for name in ("agent-gzip", "agent-lz4", "agent-zstd", "after"):
+            await get_until(coordinator, f"/v1/agents/{name}", '"idle"')
+    for letter in kept:
+        headers = dict(letter.headers)
+        assert b"more than 67108864 bytes once unpacked" in headers[UNREAD_HEADER]
+        assert headers["coord-error"].startswith((b"bytes: ", b"limits: "))
+        assert letter.value is not None
+        bomb_as_sent = bombs.pop(headers["coord-origin"])
+        assert letter.value[61:] == bomb_as_sent[61:], "all but what the broker writes into a batch's head"
+    assert bombs == {}
+    outcomes = coordinator.agents_table.tasks[0].fold.outcomes  # type: ignore[attr-defined]
+    assert outcomes["dead_lettered"] == 3
 
 
 async def test_a_header_name_that_is_no_utf8_stops_nothing(

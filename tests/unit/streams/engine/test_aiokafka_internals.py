@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import aiokafka
 import pytest
+from aiokafka import TopicPartition
 
 from streams.engine import aiokafka_internals
-from streams.engine.aiokafka_internals import choose_reader, new_batch, read_public, read_raw, self_test
+from streams.engine.aiokafka_internals import (
+    UNPACKED_AT_ONCE,
+    choose_reader,
+    drain,
+    new_batch,
+    read_public,
+    read_raw,
+    self_test,
+)
+from streams.tolerant_records import TolerantRecords
+from tests.support.bombs import Bomb
 
 
 def test_the_installed_aiokafka_passes_the_self_test() -> None:
@@ -50,3 +62,26 @@ def test_a_full_batch_says_so_instead_of_taking_more() -> None:
     assert batch.append(timestamp=None, key=b"k", value=bytes(90)) is not None, "a first record always fits"
     assert batch.append(timestamp=None, key=b"k", value=bytes(90)) is None
     assert batch.record_count() == 1
+
+
+@pytest.mark.parametrize("size", [UNPACKED_AT_ONCE, 1 << 30], ids=["allowed", "bomb"])
+def test_a_fetch_that_unpacks_to_gigabytes_is_taken_in_small_parts(size: int) -> None:
+    """Between them the consumer's thread can tell the group that it lives, and the fold takes what was read."""
+    assert choose_reader() is read_raw
+    batch = bytes(Bomb(size, "zstd")._build())
+    data = b"".join(offset.to_bytes(8, "big") + batch[8:] for offset in range(40))
+    partition = TopicPartition("t", 0)
+    state = SimpleNamespace(position=0, paused=False)
+    state.consumed_to = lambda offset: setattr(state, "position", offset)
+    pending = aiokafka_internals.PartitionRecords(
+        partition, TolerantRecords(data), [], 0, None, None, True, aiokafka_internals.READ_UNCOMMITTED
+    )
+    assignment = SimpleNamespace(active=True, state_value=lambda _: state)
+    fetched = aiokafka_internals.FetchResult(
+        partition, assignment=assignment, partition_records=pending, backoff=0
+    )
+    for offset in range(3):
+        drained = drain(fetched, partition, 1_000)
+        assert drained is not None
+        start, end, records = drained
+        assert (start, end, [record.offset for record in records]) == (offset, offset + 1, [offset])
