@@ -72,7 +72,8 @@ class _Declined(Exception):
     """Not for the short way; nothing has changed."""
 
 
-_DECLINED = (_Declined, msgspec.DecodeError, UnicodeDecodeError)
+_DECLINED = (_Declined, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""Of the last: nested a thousand levels deep."""
 
 ShortWay: TypeAlias = Callable[[Sequence[Record], ClockRow], None]
 """Folds records, and counts in the clock's row what became of them."""
