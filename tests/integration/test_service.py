@@ -9,7 +9,10 @@ import aiohttp
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import MessageSizeTooLargeError
 
+from models.dead_letters import MAX_KEPT_BYTES
 from streams.engine.errors import NotRunning
 from streams.errors import BrokerUnreachable
 from streams.service import CoordinatorAgent
@@ -17,6 +20,7 @@ from streams.settings import load_settings
 from streams.state import AgentState
 from streams.tolerant_records import UNREAD_HEADER
 from streams.unpacking import MAX_UNPACKED_BYTES
+from tests.integration.engine.harness import AdminClient
 from tests.support.bombs import Bomb
 from tests.support.strange_batch import strange_batch
 
@@ -88,6 +92,37 @@ async def test_a_record_that_was_small_only_while_compressed_stops_nothing(
             await producer.send_and_wait(f"{topic_prefix}events", value, partition=partition, headers=headers)
         letter = await asyncio.wait_for(letters.getone(), 20)
     assert int(dict(letter.headers)["coord-cut"]) >= 9 << 20
+
+
+async def test_a_record_of_ten_megabytes_is_refused_to_its_sender_or_kept_in_part_and_stops_nothing(
+    coordinator: CoordinatorAgent, kafka: str, topic_prefix: str
+) -> None:
+    """Refused by the topic as it should be; in one that an operator made take more it is read like any other."""
+    events = f"{topic_prefix}events"
+    beat = orjson.dumps({"type": "status_update", "agent_id": "a1", "status": "idle"})
+    huge = beat.ljust(10_000_000)
+    letters = AIOKafkaConsumer(
+        f"{topic_prefix}dead-letters", bootstrap_servers=kafka, auto_offset_reset="earliest"
+    )
+    async with AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=16 << 20) as producer, letters:
+        for partition in range(4):
+            with pytest.raises(MessageSizeTooLargeError):
+                await producer.send_and_wait(events, huge, partition=partition)
+        async with AdminClient(kafka) as admin:
+            larger = {"max.message.bytes": str(16 << 20)}
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, events, configs=larger)])
+        for partition in range(4):
+            await producer.send_and_wait(events, huge, partition=partition)
+        await producer.send_and_wait(events, beat, partition=0)
+        for _ in range(4):
+            letter = await asyncio.wait_for(letters.getone(), 20)
+            headers = dict(letter.headers)
+            assert letter.value == huge[:MAX_KEPT_BYTES]
+            assert headers["coord-cut"] == b"10000000"
+            assert headers["coord-error"].startswith(b"limits: the value has 10000000 bytes")
+    await get_until(coordinator, "/v1/agents/a1", '"idle"')
+    tasks = coordinator.agents_table.tasks.values()
+    assert sum(task.fold.outcomes["dead_lettered"] for task in tasks) == 4  # type: ignore[attr-defined]
 
 
 async def test_decompression_bombs_are_kept_as_they_came_and_cost_no_other_record_anything(
