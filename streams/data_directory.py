@@ -56,9 +56,13 @@ class DataDirectory:
                 f"the data directory {self.path} belongs to a running worker (process {owner}); give each worker "
                 "one of its own with --data-dir or COORDINATOR_DATA_DIR"
             ) from error
+        try:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        except OSError as error:
+            os.close(lock)
+            raise self._unusable(error) from error
         self._lock = lock
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
         """Let others have it; does nothing if it was not claimed."""

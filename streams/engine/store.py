@@ -9,6 +9,7 @@ reads the changelog instead. One directory per partition keeps damage to one par
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from collections.abc import Mapping
@@ -135,7 +136,10 @@ class LocalStore:
 
     def drop(self, reason: str) -> None:
         """Forget everything on disk. What cannot be deleted is older than the changelog, never wrong."""
-        self.close()
+        database, self._database = self._database, None
+        if database is not None:
+            _let_go(database)
+        del database
         self.failure = reason
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -145,6 +149,7 @@ class LocalStore:
         if database is None:
             return
         try:
+            database.flush()  # what may fail comes first: a failing ``close`` takes a second
             database.close()
         except Exception as error:  # noqa: BLE001 - rocksdict has no narrower one; a full disk stops no hand-over
             self.failure = f"closing failed: {error}"
@@ -152,6 +157,7 @@ class LocalStore:
                 "local store dropped",
                 extra={"table": self.table, "partition": self.partition, "reason": self.failure},
             )
+            _let_go(database)
             del database  # RocksDB's lock on the directory goes with it
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -174,3 +180,9 @@ class LocalStore:
                     ) from error
                 raise
         return self._database
+
+
+def _let_go(database: Rdict) -> None:
+    """Without it, RocksDB would wait a second for the disk to recover before it closes: for each partition."""
+    with contextlib.suppress(Exception):
+        database.cancel_all_background(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -85,7 +86,8 @@ class HttpServer(Service):  # type: ignore[misc]
         log.info("http listening", extra={"address": self.address})
 
     async def on_stop(self) -> None:
-        self._address_file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that can only be read
+            self._address_file.unlink(missing_ok=True)
         if self._runner is not None:
             await self._runner.cleanup()
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from streams.data_directory import DataDirectory
 from streams.errors import ConfigurationError
+from tests.support.faulty_machine import FaultyMachine
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_restarted_worker_keeps_its_name(tmp_path: Path) -> None:
@@ -44,3 +49,36 @@ def test_a_directory_that_cannot_be_made_says_why_and_what_to_do(tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"file/data.*Not a directory.*COORDINATOR_DATA_DIR"):
         DataDirectory(tmp_path / "file" / "data")
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("read_only", "Read-only file system"), ("full", "No space left on device")],
+    ids=["read-only", "full"],
+)
+def test_a_disk_that_cannot_be_written_says_so_and_what_to_do(
+    tmp_path: Path, fault: str, reason: str, used: bool
+) -> None:
+    directory = tmp_path / "data"
+    if used:
+        DataDirectory(directory)
+    machine = FaultyMachine(tmp_path, directory)
+    machine.order(**{fault: 1})
+    program = f"""
+from pathlib import Path
+from streams.data_directory import DataDirectory
+DataDirectory(Path({str(directory)!r})).claim()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **machine.environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    words = ran.stderr.splitlines()[-1]
+    assert words.startswith("streams.errors.ConfigurationError: ")
+    assert f"the data directory {directory} cannot be used: {reason}; make it writable" in words

@@ -1,0 +1,134 @@
+"""What the machine under a worker does to it: its disk may do anything; every record counts once.
+
+The local store is a cache: whatever happens to it, the worker goes on from the changelog, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from streams.engine.changelog import Replay
+from streams.engine.store import LocalStore
+from streams.reader import TopicReader
+from tests.integration.engine.harness import PARTITIONS, Lab, Worker, numbered
+from tests.support.faulty_machine import FaultyMachine
+
+LONG = bool(os.environ.get("COORDINATOR_LONG_TESTS"))
+TABLES = {"first": "events", "second": "fleet"}
+"""Each with its source."""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> FaultyMachine:
+    """Its disk is where worker ``a`` keeps its local stores."""
+    return FaultyMachine(tmp_path, tmp_path / "a" / "data")
+
+
+def local_stores(worker: Worker) -> dict[str, str]:
+    """What the worker says about them, by table and partition."""
+    status = worker.status()
+    assert status is not None
+    return {
+        f"{name}/{partition}": at["local_store"]
+        for name, table in status["tables"].items()
+        for partition, at in table["partitions"].items()
+    }
+
+
+async def stores_hold_what_the_changelog_holds(lab: Lab, worker: Worker) -> None:
+    """Of a stopped worker: every local store is there, proves itself, and is the changelog's state to the byte."""
+    for table, source in TABLES.items():
+        async with TopicReader(lab.bootstrap, "") as reader:
+            records = [one async for one in reader.records(f"{lab.prefix}app-{table}-changelog")]
+        for partition in range(PARTITIONS[source]):
+            replay = Replay()
+            its = sorted((one for one in records if one.partition == partition), key=lambda one: one.offset)
+            replay.apply(its, own_fence=1 << 62)
+            assert replay.mark is not None
+            store = LocalStore(worker.directory / "data" / "folds" / table / str(partition), table, partition)
+            snapshot = store.load()
+            store.close()
+            assert snapshot is not None
+            assert snapshot.rows == replay.rows
+            assert (snapshot.meta.position, snapshot.meta.digest) == (
+                replay.mark.position,
+                replay.mark.digest,
+            )
+
+
+async def test_a_disk_that_fills_up_costs_the_local_store_and_no_record(
+    lab: Lab, machine: FaultyMachine
+) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a", **machine.environment)
+    await lab.everything_is_exact(worker)
+    assert set(local_stores(worker).values()) == {"good"}
+
+    machine.order(full=1, room=20_000)
+    await lab.produce(numbered(3_000, keys=1_000, start=400))
+    await lab.everything_is_exact(worker)
+    said = local_stores(worker).values()
+    assert any("No space left on device" in one for one in said), said
+    assert "local store dropped" in worker.log
+
+    machine.order(full=0)
+    await lab.produce(numbered(400, start=3_400))
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+    again = Worker(lab, "a", **machine.environment)
+    await lab.everything_is_exact(again)
+    assert set(local_stores(again).values()) == {"good"}
+    await again.stop()
+    await stores_hold_what_the_changelog_holds(lab, again)
+
+
+@pytest.mark.skipif(not LONG, reason="long: says little more than a disk that fills up")
+async def test_a_disk_that_is_full_from_the_start_stops_nobody(lab: Lab, machine: FaultyMachine) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    machine.order(full=1, room=0)
+    worker = Worker(lab, "a", **machine.environment)
+    await lab.everything_is_exact(worker)
+    assert all("No space left on device" in one for one in local_stores(worker).values())
+    await worker.stop()
+
+
+async def test_writes_that_fail_at_random_cost_no_record(lab: Lab, machine: FaultyMachine) -> None:
+    await lab.create_topics()
+    for chance in range(1, 21 if LONG else 2):
+        machine.order(fail_per_million=100_000 // chance, chance=chance * 1_000_003)
+        await lab.produce(numbered(1_500, keys=300, start=lab.sent))
+        worker = Worker(lab, "a", **machine.environment)
+        await lab.everything_is_exact(worker)
+        await worker.stop()
+    assert machine.failed > 0
+    machine.order(fail_per_million=0)
+    whole = Worker(lab, "a", **machine.environment)
+    await lab.everything_is_exact(whole)
+    await whole.stop()
+    await stores_hold_what_the_changelog_holds(lab, whole)
+
+
+async def test_a_disk_that_becomes_read_only_costs_the_local_store_and_no_record(
+    lab: Lab, machine: FaultyMachine
+) -> None:
+    """As a file system does that met an error. What lies there meanwhile is old, and is known to be."""
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a", **machine.environment)
+    await lab.everything_is_exact(worker)
+    machine.order(read_only=1)
+    await lab.produce(numbered(400, start=400))
+    await lab.everything_is_exact(worker)
+    assert any("Read-only file system" in one for one in local_stores(worker).values())
+    assert list((worker.directory / "data" / "folds").rglob("*.log")), "nothing could be deleted"
+    await worker.stop()
+    machine.order(read_only=0)
+    again = Worker(lab, "a", **machine.environment)
+    await lab.everything_is_exact(again)
+    await again.stop()
+    await stores_hold_what_the_changelog_holds(lab, again)
