@@ -132,3 +132,36 @@ async def test_a_disk_that_becomes_read_only_costs_the_local_store_and_no_record
     await lab.everything_is_exact(again)
     await again.stop()
     await stores_hold_what_the_changelog_holds(lab, again)
+
+
+async def test_a_slow_disk_makes_checkpoints_slow_and_nothing_else(lab: Lab, machine: FaultyMachine) -> None:
+    await lab.create_topics()
+    machine.order(write_delay_us=10_000, sync_delay_us=30_000)
+    worker = Worker(lab, "a", **machine.environment)
+    await worker.running()
+    await lab.produce(numbered(2_000, keys=300), per_second=1_000)
+    await lab.everything_is_exact(worker)
+    assert machine.delayed > 10
+    assert set(local_stores(worker).values()) == {"good"}
+    status = worker.status()
+    assert status is not None
+    assert status["assignments"] == 1, "nobody took it for dead"
+    await worker.stop()
+    machine.order(write_delay_us=0, sync_delay_us=0)
+    await stores_hold_what_the_changelog_holds(lab, worker)
+
+
+@pytest.mark.skipif(not LONG, reason="long: a local store takes many seconds to open")
+@pytest.mark.timeout(600)
+async def test_a_disk_so_slow_that_the_session_ends_costs_time_only(lab: Lab, machine: FaultyMachine) -> None:
+    await lab.create_topics()
+    machine.order(write_delay_us=100_000, sync_delay_us=300_000)
+    await lab.produce(numbered(2_000, keys=300))
+    worker = Worker(lab, "a", **machine.environment)
+    await lab.everything_is_exact(worker)
+    await worker.kill()
+    machine.order(write_delay_us=0, sync_delay_us=0)
+    again = Worker(lab, "a", **machine.environment)
+    await lab.everything_is_exact(again)
+    await again.stop()
+    await stores_hold_what_the_changelog_holds(lab, again)
