@@ -34,6 +34,8 @@ _REPORT_INTERVAL = 3.0
 VISIBLE_TIMEOUT = 30.0
 """Seconds until new topics must have leaders; measured: 0.2 on one node."""
 
+_STAMPS = "message.timestamp.type"
+
 CHANGELOG_COMPACTION_LAG_MS = DAY_MS
 """How long a changelog keeps every record. Within it a worker can trust its local copy plus the tail, and the next
 owner has time to rewrite rows of a checkpoint that was never finished."""
@@ -64,8 +66,8 @@ class TopicSpec:
     retention_ms: int = FOREVER
     max_message_bytes: int | None = None
     """At least so many bytes for one compressed batch of records; ``None`` leaves the broker's 1 MiB."""
-    append_time: bool = False
-    """Whether the broker stamps records as they arrive. Log time is that stamp, so no client may choose it."""
+    log_time: bool = False
+    """Whether its stamps are log time, by which everything is decided: then no client may choose them."""
     compacted: bool = False
 
     @property
@@ -79,8 +81,9 @@ class TopicSpec:
                 "min.compaction.lag.ms": str(CHANGELOG_COMPACTION_LAG_MS),
                 "segment.bytes": str(64 * MIB),
             }
-        if self.append_time:
-            config["message.timestamp.type"] = "LogAppendTime"
+        # The broker stamps records as they arrive. By stamps of a worker whose clock is wrong, Kafka would refuse
+        # them, delete them or compact them too early.
+        config[_STAMPS] = "LogAppendTime"
         if self.max_message_bytes is not None:
             config["max.message.bytes"] = str(self.max_message_bytes)
         return config
@@ -116,7 +119,7 @@ class Layout:
                 fixed=True,
                 retention_ms=long,
                 max_message_bytes=2 * MIB,
-                append_time=True,
+                log_time=True,
             ),
             TopicSpec(
                 "fleet",
@@ -127,7 +130,7 @@ class Layout:
                 retention_ms=long,
                 # More than an event's, so that whatever could be read can be forwarded with an envelope.
                 max_message_bytes=4 * MIB,
-                append_time=True,
+                log_time=True,
             ),
             TopicSpec(
                 "directives", "agent id", "directives", count.directives, fixed=True, retention_ms=long
@@ -419,7 +422,7 @@ def _compare(name: str, spec: TopicSpec, partitions: int, config: Mapping[str, s
         found_value = config.get(setting)
         if found_value is None or not _fits(setting, expected, found_value):
             remedy = f"Run: kafka-configs --alter --topic {name} --add-config {setting}={expected}"
-            fatal = setting not in _MATTERS_OF_TASTE
+            fatal = setting not in _MATTERS_OF_TASTE and (spec.log_time or setting != _STAMPS)
             findings.append(Finding(name, "config", setting, expected, found_value, fatal, remedy))
     return findings
 

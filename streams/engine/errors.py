@@ -6,6 +6,8 @@ is the remedy wherever the message names no other.
 
 from __future__ import annotations
 
+from aiokafka.errors import InvalidTimestampError
+
 from streams.errors import StreamsError
 
 
@@ -136,10 +138,13 @@ class NotDelivered(EngineError):
     """
 
     def __init__(self, topic: str, cause: BaseException) -> None:
-        super().__init__(
-            f"a record for {topic} was not acknowledged: {cause!r}. Check that the brokers are up and that the "
-            "topic exists and takes records of this size"
-        )
+        advice = "Check that the brokers are up and that the topic exists and takes records of this size"
+        if isinstance(cause, InvalidTimestampError):
+            advice = (
+                "This machine's clock is more than an hour ahead of the brokers': set it right, or let them stamp "
+                "records, with message.timestamp.type=LogAppendTime on the topic"
+            )
+        super().__init__(f"a record for {topic} was not acknowledged: {cause!r}. {advice}")
         self.topic = topic
 
 

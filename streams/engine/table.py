@@ -47,6 +47,7 @@ class FoldTable(FaustTable):
         options["extra_topic_configs"] = {
             # Rows that do not count must be rewritten before compaction may forget what they replaced.
             "min.compaction.lag.ms": str(int(compaction_lag * 1000)),
+            "message.timestamp.type": "LogAppendTime",  # that lag must not be measured by a worker's clock
             "max.message.bytes": str(CHANGELOG_MAX_BATCH_BYTES),
             "segment.bytes": str(64 << 20),
             **(options.get("extra_topic_configs") or {}),

@@ -75,6 +75,7 @@ async def test_wrong_partitions_and_settings_are_found_with_what_to_do(kafka: st
         (events, "message.timestamp.type"): ("LogAppendTime", "CreateTime", True),
         (events, "max.message.bytes"): ("2097152", "1000", True),
         (results, "retention.ms"): ("2592000000", "1000", False),
+        (results, "message.timestamp.type"): ("LogAppendTime", "CreateTime", False),
     }
     assert "COORDINATOR_EVENTS_PARTITIONS" in str(findings[events, "partitions"])
     assert f"--topic {events} --add-config max.message.bytes=2097152" in str(

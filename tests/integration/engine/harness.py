@@ -114,16 +114,13 @@ class Lab:
         self.sent = 0
 
     async def create_topics(self, fleet_max_bytes: int = 4 << 20) -> None:
+        sizes = {"events": 2 << 20, "fleet": fleet_max_bytes, "out": 1 << 20}
+        topics = []
+        for name, size in sizes.items():
+            config = {"max.message.bytes": str(size), "message.timestamp.type": "LogAppendTime"}
+            topics.append(NewTopic(self.prefix + name, PARTITIONS[name], 1, topic_configs=config))
         async with AdminClient(self.bootstrap) as admin:
-            await admin.create_topics(
-                [
-                    NewTopic(self.prefix + "events", 4, 1, topic_configs={"max.message.bytes": str(2 << 20)}),
-                    NewTopic(
-                        self.prefix + "fleet", 2, 1, topic_configs={"max.message.bytes": str(fleet_max_bytes)}
-                    ),
-                    NewTopic(self.prefix + "out", 2, 1, topic_configs={}),
-                ]
-            )
+            await admin.create_topics(topics)
 
     async def produce(self, events: Iterable[dict[str, Any]], per_second: float | None = None) -> None:
         """Append events, keyed, at a rate or at once."""

@@ -1,4 +1,4 @@
-"""What the machine under a worker does to it: its disk may do anything; every record counts once.
+"""What the machine under a worker does to it: its disk and its clock may do anything; every record counts once.
 
 The local store is a cache: whatever happens to it, the worker goes on from the changelog, and says so.
 """
@@ -6,6 +6,7 @@ The local store is a cache: whatever happens to it, the worker goes on from the 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.integration.engine.harness import PARTITIONS, Lab, Worker, numbered
 from tests.support.faulty_machine import FaultyMachine
 
 LONG = bool(os.environ.get("COORDINATOR_LONG_TESTS"))
+YEAR = 365 * 86_400 * 10**9
 TABLES = {"first": "events", "second": "fleet"}
 """Each with its source."""
 
@@ -165,3 +167,35 @@ async def test_a_disk_so_slow_that_the_session_ends_costs_time_only(lab: Lab, ma
     await lab.everything_is_exact(again)
     await again.stop()
     await stores_hold_what_the_changelog_holds(lab, again)
+
+
+@pytest.mark.parametrize("years", (-10, 10) if LONG else [10])
+async def test_a_wall_clock_that_is_wrong_by_years_has_no_power_over_folds(
+    lab: Lab, machine: FaultyMachine, years: int
+) -> None:
+    """Nor over the stamps in the logs, by which Kafka deletes, compacts and refuses records."""
+    await lab.create_topics()
+    worker = Worker(lab, "a", **machine.environment)
+    await worker.running()
+    machine.order(clock_ahead_ns=years * YEAR)
+    await lab.produce(numbered(1_000, keys=300))
+    await lab.everything_is_exact(worker)
+    machine.order(clock_ahead_ns=-years * YEAR)
+    await lab.produce(numbered(1_000, keys=300, start=1_000))
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+    machine.order(clock_ahead_ns=0)
+    again = Worker(lab, "a", **machine.environment)
+    await lab.everything_is_exact(again)
+    assert len(await lab.read("fleet")) == 2_000, "nothing was folded again"
+    await again.stop()
+    await stores_hold_what_the_changelog_holds(lab, again)
+    now = time.time()
+    for topic in (
+        f"{lab.prefix}fleet",
+        f"{lab.prefix}out",
+        *(f"{lab.prefix}app-{t}-changelog" for t in TABLES),
+    ):
+        async with TopicReader(lab.bootstrap, "") as reader:
+            stamps = [one.timestamp / 1000 async for one in reader.records(topic)]
+        assert now - 300 < min(stamps) <= max(stamps) < now + 300, topic

@@ -10,13 +10,13 @@ from streams.topics import CHANGELOG_COMPACTION_LAG_MS, Layout, Partitions, layo
 DAY = 24 * 3600 * 1000
 
 LOGS = {
-    "coordinator.events": (4, "-1", "2097152", "LogAppendTime"),
-    "coordinator.fleet": (1, "-1", "4194304", "LogAppendTime"),
-    "coordinator.directives": (4, "-1", None, None),
-    "coordinator.results": (4, str(30 * DAY), None, None),
-    "coordinator.reports": (1, str(7 * DAY), None, None),
-    "coordinator.alerts": (1, str(30 * DAY), None, None),
-    "coordinator.dead-letters": (1, str(30 * DAY), "4194304", None),
+    "coordinator.events": (4, "-1", "2097152"),
+    "coordinator.fleet": (1, "-1", "4194304"),
+    "coordinator.directives": (4, "-1", None),
+    "coordinator.results": (4, str(30 * DAY), None),
+    "coordinator.reports": (1, str(7 * DAY), None),
+    "coordinator.alerts": (1, str(30 * DAY), None),
+    "coordinator.dead-letters": (1, str(30 * DAY), "4194304"),
 }
 
 
@@ -27,7 +27,6 @@ def test_the_default_layout_is_that_of_the_contract() -> None:
             spec.partitions,
             spec.config["retention.ms"],
             spec.config.get("max.message.bytes"),
-            spec.config.get("message.timestamp.type"),
         )
         for name, spec in logs.items()
     } == LOGS
@@ -36,6 +35,15 @@ def test_the_default_layout_is_that_of_the_contract() -> None:
         "coordinator.events",
         "coordinator.fleet",
         "coordinator.directives",
+    }
+
+
+def test_the_brokers_clock_stamps_everything_and_log_time_is_that_of_what_is_folded() -> None:
+    topics = Layout().topics
+    assert {spec.config["message.timestamp.type"] for spec in topics.values()} == {"LogAppendTime"}
+    assert {name for name, spec in topics.items() if spec.log_time} == {
+        "coordinator.events",
+        "coordinator.fleet",
     }
 
 

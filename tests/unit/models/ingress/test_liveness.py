@@ -204,3 +204,23 @@ def test_thresholds_grow_with_irregularity_and_stay_in_order() -> None:
         assert now[1] >= before[1]
         before = now
     assert before == (policy.suspect_max, policy.lost_max)
+
+
+def test_a_brokers_clock_that_jumps_ahead_and_back_lets_time_stand_still_and_kills_nobody() -> None:
+    """Log time never runs backwards: until the clock has caught up nothing is silent, and nothing is undone."""
+    world = World()
+    steady(world)
+    world.now += 60 * MINUTE
+    steady(world, 3)
+    ahead = world.fold.status()
+    world.now -= 60 * MINUTE
+    seen = kinds(world.beat("new"))
+    for _ in range(10):
+        seen += kinds(world.beat(after=500))
+        seen += kinds(world.ticks(1))
+    stopped = world.fold.status()
+    assert (stopped.log_time, stopped.ticks) == (ahead.log_time, ahead.ticks)
+    world.now += 60 * MINUTE
+    seen += kinds(world.ticks(3))
+    assert seen == ["status_update"], "who came meanwhile is known, and nobody is missed"
+    assert kinds(world.ticks(30)) == ["agent_suspected", "agent_suspected", "agent_lost", "agent_lost"]
