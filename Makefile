@@ -29,7 +29,7 @@ unit: setup ## Run the tests that need no Kafka
 bench: setup ## Measure throughput beside other stream processors; make bench ARGS="windows --agents 1000"
 	$(BIN)/coordinator bench $(ARGS)
 
-long: setup ## Run the crash tests in their long form: kills at every step, ten minutes of silence
+long: setup ## Run the crash tests in their long form: kills at every step, every block damaged, ten minutes of silence
 	COORDINATOR_LONG_TESTS=1 $(BIN)/pytest tests/crash tests/integration/engine tests/unit/streams/engine
 
 check: setup ## Lint, check the format, check the types
