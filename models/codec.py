@@ -16,6 +16,8 @@ import orjson
 MAX_VALUE_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_INTEGER = (1 << 53) - 1
+_NO_MEMORY = "Not enough memory"
+"""So orjson begins what it says of a machine, not of a record: elsewhere that record may be a good one."""
 _FLOAT_THAT_MAY_BE_AN_INTEGER = float(1 << 63)
 
 
@@ -40,6 +42,7 @@ def decode_object(
 
     Raises:
         InvalidRecord: if ``raw`` is no JSON object, or one beyond the limits.
+        MemoryError: if there is no memory to tell.
     """
     if raw is None:
         raise InvalidRecord("bytes", "the record has no value; send a JSON object")
@@ -48,6 +51,8 @@ def decode_object(
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
+        if error.msg.startswith(_NO_MEMORY):
+            raise MemoryError(error.msg) from None
         raise InvalidRecord("bytes", f"the value is not JSON: {error}") from None
     if type(value) is not dict:
         raise InvalidRecord("schema", f"the value is a JSON {_json_type(value)}; send a JSON object")

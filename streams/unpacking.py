@@ -68,6 +68,8 @@ def _bounded(unpack: Callable[[memoryview], bytes]) -> Callable[[bytes], bytes]:
             unpacked = unpack(memoryview(payload))
             if len(unpacked) > MAX_UNPACKED_BYTES:
                 raise _too_large()
+        except MemoryError:  # says nothing about the batch
+            raise
         except Exception as error:  # each library has its own, and none a common root
             _here.bytes += MAX_UNPACKED_BYTES
             if isinstance(error, CannotUnpack):

@@ -8,6 +8,7 @@ import logging
 import faust
 
 from streams.engine import tune_garbage_collector
+from streams.engine.errors import OutOfMemory
 from streams.service import CoordinatorAgent
 from streams.settings import Settings
 
@@ -49,6 +50,8 @@ def run(settings: Settings) -> int:
         except Exception as error:  # noqa: BLE001 - mode raises the crash reason here
             failure = failure or error
     failure = coordinator.engine.failure or failure
+    if isinstance(failure, MemoryError):
+        raise OutOfMemory() from failure
     if failure is not None:
         raise failure
     return 0

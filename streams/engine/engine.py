@@ -160,6 +160,10 @@ class Engine:
 
     # -- life -------------------------------------------------------------------------------------------------
 
+    def watch_memory(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop the process when this loop, too, finds no memory for what it reads."""
+        self._lifeline.watch_memory(loop)
+
     def boot(self) -> None:
         """The first thing that happens in the worker's event loop: watch over what follows."""
         if self.settings.library_log_level is not None:

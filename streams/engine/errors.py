@@ -148,6 +148,16 @@ class NotDelivered(EngineError):
         self.topic = topic
 
 
+class OutOfMemory(EngineError):
+    """The process may take no more memory (``ulimit -v``, ``LimitAS=``), and needs more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no memory left. Allow the process more, or share its partitions among more workers; what "
+            "was acknowledged is kept"
+        )
+
+
 class BrokersSilent(EngineError):
     """The brokers are connected, or were, and acknowledge nothing.
 

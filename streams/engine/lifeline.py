@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
-from streams.engine.errors import EngineError
+from streams.engine.errors import EngineError, OutOfMemory
 from streams.engine.settings import EngineSettings
 from streams.engine.watchdog import Watchdog
 
@@ -42,7 +42,7 @@ class Lifeline:
                 FAILED: settings.stop_timeout,
             },
             final=frozenset({STOPPING, FAILED}),
-            on_overdue=self._fail_from_thread,
+            on_overdue=self._overdue,
             reason=lambda: self.failure,
             force_exit=settings.force_exit,
         )
@@ -54,8 +54,26 @@ class Lifeline:
     def begin(self) -> None:
         """Watch over the event loop that this is called in."""
         self._loop = asyncio.get_running_loop()
+        self.watch_memory(self._loop)
         self.watchdog.start()
         self.watchdog.enter(STARTING)
+
+    def watch_memory(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop the process when this loop finds no memory for what it reads.
+
+        Otherwise asyncio closes the connection, aiokafka opens another one, and so on for ever.
+        """
+        handle = loop.get_exception_handler()
+
+        def stop_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            if isinstance(context.get("exception"), MemoryError):
+                self._fail_from_thread(OutOfMemory())
+            elif handle is not None:
+                handle(loop, context)
+            else:
+                loop.default_exception_handler(context)
+
+        loop.set_exception_handler(stop_without_memory)
 
     def begin_stop(self) -> None:
         """A worker may be told to stop before anything of it has started, and must not hang then either."""
@@ -74,8 +92,8 @@ class Lifeline:
         if self.failure is not None:
             return
         self.failure = error
+        self.watchdog.enter(FAILED)  # first: then the process ends even if there is no memory for the rest
         log.critical("engine failed", extra={"reason": str(error)}, exc_info=error)
-        self.watchdog.enter(FAILED)
         self.spawn(self._crash(error), _CRASH)
 
     @contextlib.contextmanager
@@ -98,7 +116,10 @@ class Lifeline:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(error)
 
-    def _fail_from_thread(self, error: EngineError) -> None:
+    def _overdue(self, error: EngineError) -> None:
         log.critical("deadline exceeded", extra={"reason": str(error)})
+        self._fail_from_thread(error)
+
+    def _fail_from_thread(self, error: EngineError) -> None:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self.fail, error)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from models.fold import Fold, Output, Record
 from streams.engine.batches import RecordBatch
 from streams.engine.changelog import Mark, add_digests, row_hash, row_key, split_row_key
-from streams.engine.errors import FoldFailed, PartitionPoisoned, RowsUnreadable
+from streams.engine.errors import FoldFailed, OutOfMemory, PartitionPoisoned, RowsUnreadable
 from streams.engine.store import LocalStore
 
 
@@ -111,6 +111,7 @@ class PartitionTask:
 
         Raises:
             FoldFailed: if the fold raised. The task is poisoned: its rows are neither the old nor the new ones.
+            OutOfMemory: if it found no memory, with the same consequence.
         """
         if self.failure is not None:
             raise PartitionPoisoned(
@@ -119,6 +120,9 @@ class PartitionTask:
         records = batch.since(self.position)
         try:
             outputs = self.fold.fold(records)
+        except MemoryError as error:
+            self.failure = OutOfMemory()
+            raise self.failure from error
         except Exception as error:  # whatever it is, half a batch must never be saved
             self.failure = FoldFailed(self.table, self.partition, self.position, batch.next_offset)
             raise self.failure from error

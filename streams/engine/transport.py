@@ -47,6 +47,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         tune_consumer(
             consumer, fetch_max_wait=settings.fetch_max_wait, fetch_max_bytes=settings.fetch_max_bytes
         )
+        transport.engine.watch_memory(self.thread_loop)
         return consumer
 
     async def on_thread_stop(self) -> None:

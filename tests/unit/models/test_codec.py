@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -98,3 +101,23 @@ def test_nesting_under_a_repeated_key_is_refused_too() -> None:
     raw = b'{"a":' + b"[" * 1_000 + b"]" * 1_000 + b',"a":1}'
     with pytest.raises(InvalidRecord):
         decode_object(raw)
+
+
+def test_a_machine_without_memory_makes_no_record_a_bad_one() -> None:
+    """In a process that may take no more: it would be a dead letter there, and a good record elsewhere."""
+    program = """
+import resource, sys
+from pathlib import Path
+from models.codec import decode_object
+raw = b'{"x":"' + b"x" * 1_000_000 + b'"}'
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (4 << 20), resource.RLIM_INFINITY))
+try:
+    decode_object(raw)
+except MemoryError:
+    sys.exit(7)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[3], capture_output=True, check=False
+    )
+    assert ran.returncode == 7, ran.stderr

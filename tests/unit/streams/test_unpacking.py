@@ -13,6 +13,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams import unpacking
 from streams.tolerant_records import UNREAD_HEADER, TolerantRecords, tolerate_strange_batches
 from streams.unpacking import DECODERS, MAX_UNPACKED_BYTES, CannotUnpack, bound_unpacking, unpacked_bytes
 from tests.support.bombs import Bomb
@@ -110,3 +111,26 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     )
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) * 1024 < 2.5 * MAX_UNPACKED_BYTES
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_machine_without_memory_makes_no_batch_a_bad_one(
+    compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be a dead letter on this machine, and a good batch on the next one."""
+
+    packed = CODECS[compression][1](b"good")
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    for module, names in (
+        (unpacking.gzip, ("GzipFile",)),
+        (unpacking.cramjam.snappy, ("decompress_raw",)),
+        (unpacking.cramjam.lz4, ("decompress", "decompress_into")),
+        (unpacking.cramjam.zstd, ("decompress_into",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, no_memory)
+    with pytest.raises(MemoryError):
+        OURS[compression](packed)
