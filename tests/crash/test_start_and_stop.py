@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.crash.worker_process import WorkerProcess
-from tests.support.faulty_machine import FaultyMachine
 
 STOP_SECONDS = 10.0
 
@@ -68,29 +67,6 @@ def test_a_second_worker_on_a_busy_directory_is_refused_and_the_first_does_not_n
         assert first.running
         assert first.log.count("rebalancing") == log.count("rebalancing"), "the first lost its partitions"
         assert first.stop() == 0
-
-
-def test_a_disk_that_becomes_read_only_stops_no_worker_and_the_next_start_names_it(
-    kafka: str, topic_prefix: str, tmp_path: Path
-) -> None:
-    machine = FaultyMachine(tmp_path, tmp_path / "worker")
-    with WorkerProcess(kafka, topic_prefix, tmp_path / "worker", **machine.environment) as worker:
-        worker.wait_ready()
-        machine.order(read_only=1)
-        deadline = time.monotonic() + 30
-        while "local store dropped" not in worker.log:  # ticks come, so checkpoints do
-            assert time.monotonic() < deadline, worker.log
-            time.sleep(0.1)
-        assert b"Read-only file system" in worker.get("/v1/status")
-        assert worker.get("/health/ready")
-        assert worker.stop() == 0, worker.log
-    restarted = WorkerProcess(kafka, topic_prefix, tmp_path / "worker", **machine.environment)
-    restarted.log_file = tmp_path / "restarted.log"
-    (tmp_path / "worker" / "http").unlink()
-    with restarted:
-        status, words = ended(restarted)
-    assert status == 2
-    assert f"the data directory {tmp_path / 'worker'} cannot be used: Read-only file system" in words
 
 
 @pytest.mark.timeout(180)

@@ -22,6 +22,7 @@ from streams.tolerant_records import UNREAD_HEADER
 from streams.unpacking import MAX_UNPACKED_BYTES
 from tests.integration.engine.harness import AdminClient
 from tests.support.bombs import Bomb
+from tests.support.nasty_records import NASTY, beat
 from tests.support.strange_batch import strange_batch
 
 
@@ -94,13 +95,33 @@ async def test_a_record_that_was_small_only_while_compressed_stops_nothing(
     assert int(dict(letter.headers)["coord-cut"]) >= 9 << 20
 
 
+async def test_what_broke_parsers_elsewhere_stops_nothing(
+    coordinator: CoordinatorAgent, kafka: str, topic_prefix: str
+) -> None:
+    events = f"{topic_prefix}events"
+    poison = [value for value, becomes in NASTY.values() if becomes not in ("applied", "tick")]
+    letters = AIOKafkaConsumer(
+        f"{topic_prefix}dead-letters", bootstrap_servers=kafka, auto_offset_reset="earliest"
+    )
+    async with AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=2 << 20) as producer, letters:
+        for number, value in enumerate(poison):
+            await producer.send(events, value, key=b"k%d" % number, partition=0)
+        await producer.send_and_wait(events, beat(b"after"), partition=0)
+        kept = [await asyncio.wait_for(letters.getone(), 20) for _ in poison]
+    assert [(letter.key, letter.value) for letter in kept] == [
+        (b"k%d" % number, value) for number, value in enumerate(poison)
+    ]
+    await get_until(coordinator, "/v1/agents/after", '"idle"')
+    outcomes = coordinator.agents_table.tasks[0].fold.outcomes  # type: ignore[attr-defined]
+    assert outcomes["dead_lettered"] == len(poison)
+
+
 async def test_a_record_of_ten_megabytes_is_refused_to_its_sender_or_kept_in_part_and_stops_nothing(
     coordinator: CoordinatorAgent, kafka: str, topic_prefix: str
 ) -> None:
     """Refused by the topic as it should be; in one that an operator made take more it is read like any other."""
     events = f"{topic_prefix}events"
-    beat = orjson.dumps({"type": "status_update", "agent_id": "a1", "status": "idle"})
-    huge = beat.ljust(10_000_000)
+    huge = beat().ljust(10_000_000)
     letters = AIOKafkaConsumer(
         f"{topic_prefix}dead-letters", bootstrap_servers=kafka, auto_offset_reset="earliest"
     )
@@ -113,7 +134,7 @@ async def test_a_record_of_ten_megabytes_is_refused_to_its_sender_or_kept_in_par
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, events, configs=larger)])
         for partition in range(4):
             await producer.send_and_wait(events, huge, partition=partition)
-        await producer.send_and_wait(events, beat, partition=0)
+        await producer.send_and_wait(events, beat(), partition=0)
         for _ in range(4):
             letter = await asyncio.wait_for(letters.getone(), 20)
             headers = dict(letter.headers)
@@ -135,12 +156,11 @@ async def test_decompression_bombs_are_kept_as_they_came_and_cost_no_other_recor
     bombs = {}
     async with AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=2 << 20) as producer, letters:
         for compression in ("gzip", "lz4", "zstd"):
-            beat = {"type": "status_update", "agent_id": f"agent-{compression}", "status": "idle"}
-            await producer.send_and_wait(events, orjson.dumps(beat), partition=0)
+            await producer.send_and_wait(events, beat(f"agent-{compression}".encode()), partition=0)
             bomb = Bomb(4 * MAX_UNPACKED_BYTES, compression)
             sent = await (await producer.send_batch(bomb, events, partition=0))
             bombs[f"{events}/0/{sent.offset}".encode()] = bytes(bomb._build())
-        await producer.send_and_wait(events, orjson.dumps(beat | {"agent_id": "after"}), partition=0)
+        await producer.send_and_wait(events, beat(b"after"), partition=0)
         kept = [await asyncio.wait_for(letters.getone(), 20) for _ in bombs]
         for name in ("agent-gzip", "agent-lz4", "agent-zstd", "after"):
             await get_until(coordinator, f"/v1/agents/{name}", '"idle"')
@@ -159,13 +179,13 @@ async def test_decompression_bombs_are_kept_as_they_came_and_cost_no_other_recor
 async def test_a_header_name_that_is_no_utf8_stops_nothing(
     coordinator: CoordinatorAgent, kafka: str, topic_prefix: str
 ) -> None:
-    beat, broken = b'{"type":"status_update","agent_id":"a1","status":"active"}', b"{"
+    good, broken = beat().replace(b"idle", b"active"), b"{"
     letters = AIOKafkaConsumer(
         f"{topic_prefix}dead-letters", bootstrap_servers=kafka, auto_offset_reset="earliest"
     )
     async with AIOKafkaProducer(bootstrap_servers=kafka) as producer, letters:
         for partition in range(4):  # in its own partition, and misplaced
-            batch = strange_batch(b"\xff\xfe", [beat, broken, beat, beat], "gzip")
+            batch = strange_batch(b"\xff\xfe", [good, broken, good, good], "gzip")
             await (await producer.send_batch(batch, f"{topic_prefix}events", partition=partition))
         for _ in range(4):
             letter = await asyncio.wait_for(letters.getone(), 20)
