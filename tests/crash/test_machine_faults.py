@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.crash.history import History
 from tests.crash.load import Load
 from tests.crash.test_silence import fleet_records
 from tests.crash.test_worker_faults import assert_exact
@@ -26,6 +28,7 @@ async def test_a_jumping_clock_and_then_a_read_only_disk_leave_no_trace_in_what_
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     tasks = 1_500 if LONG else 120
+    started = time.time()
     machine = FaultyMachine(tmp_path, tmp_path / "worker")
     with WorkerProcess(kafka, topic_prefix, tmp_path / "worker", **machine.environment) as worker:
         await asyncio.to_thread(worker.wait_ready)
@@ -48,3 +51,7 @@ async def test_a_jumping_clock_and_then_a_read_only_disk_leave_no_trace_in_what_
     await assert_exact(kafka, topic_prefix, load, tasks)
     for kind in ("agent_suspected", "agent_lost"):
         assert await fleet_records(kafka, topic_prefix, kind) == []
+    # Kafka deletes, compacts and refuses records by these.
+    history = await History(kafka, topic_prefix, topic_prefix.rstrip(".")).read()
+    stamps = [record.timestamp / 1000 for records in history.topics.values() for record in records]
+    assert started - 60 < min(stamps) <= max(stamps) < time.time() + 60

@@ -17,7 +17,7 @@ from tests.crash.test_worker_faults import EVENTS_PARTITIONS, FLEET_PARTITIONS
 from tests.crash.worker_process import WorkerProcess
 
 LONG = bool(os.environ.get("COORDINATOR_LONG_TESTS"))
-RECORDS = 100
+RECORDS = 40
 LARGE = 900_000
 MIB = 1 << 20
 

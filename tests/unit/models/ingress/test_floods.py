@@ -18,7 +18,7 @@ from models.ingress import IngressFold
 from tests.support.nasty_records import beat
 from tests.unit.models.ingress.world import START, TICK, fleet_records, snapshot
 
-LENGTH = 4_000
+LENGTH = 3_000
 GROWTH = 32 << 10
 """Bytes that the second, longer part of a flood may add to what its first left: a few hundred records' worth."""
 PER_SECOND = 200
