@@ -30,7 +30,7 @@ _AGGREGATES_PER_RECORD = 4_000
 Observed: TypeAlias = Literal["observed", "late", "full"]
 
 _LARGEST = sys.float_info.max
-_LAYOUTS_REMEMBERED = 4_096
+_NAMES_REMEMBERED = 65_536
 _unpack, _pack = CELL.unpack_from, CELL.pack_into
 
 
@@ -48,6 +48,8 @@ class Windows:
         self._fleets = fleets
         self._outbox = outbox
         self._layouts: dict[str, Layout] = {}
+        self._names_remembered = 0
+        """In all layouts together."""
 
     def rebuild(self) -> None:
         for fleet, key, row in self._fleets.members(self._agents.rows):
@@ -171,9 +173,12 @@ class Windows:
     def _layout(self, metrics: str) -> Layout:
         layout = self._layouts.get(metrics)
         if layout is None:
-            if len(self._layouts) >= _LAYOUTS_REMEMBERED:
+            layout = Layout(metrics)
+            self._names_remembered += len(layout)
+            if self._names_remembered > _NAMES_REMEMBERED:  # somebody names ever new metrics
                 self._layouts.clear()
-            layout = self._layouts[metrics] = Layout(metrics)
+                self._names_remembered = len(layout)
+            self._layouts[metrics] = layout
         return layout
 
     def _open(self, fleet: FleetState, start: int, key: str) -> None:

@@ -139,6 +139,6 @@ def test_metrics_of_ever_new_names_are_refused_beyond_a_bound_and_forgotten_with
     flooded = flood(metric(None, f"m{number}") for number in range(LENGTH))
     assert set(flooded.outcomes) == {"applied", "rejected"}
     rows = flooded.fold.tables["agents"].rows.values()
-    windows = [window for row in rows for window in row.windows.values()]  # type: ignore[attr-defined]
-    assert all(len(window) <= 1_024 for window in windows)
+    windows = [window for row in rows for window in row.windows()]  # type: ignore[attr-defined]
+    assert all(len(window.aggregates()) <= 1_024 for window in windows)
     assert len(windows) <= 4
