@@ -27,7 +27,8 @@ from streams.engine.errors import (
     OutputsNotDelivered,
     PositionWentBack,
 )
-from streams.engine.producer import EngineProducer, Message
+from streams.engine.lane import Message
+from streams.engine.producer import EngineProducer
 from streams.engine.store import StoreDamaged, StoreMeta
 from streams.engine.task import PartitionTask, PendingCheckpoint
 from streams.failpoints import failpoint

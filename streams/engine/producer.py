@@ -19,6 +19,7 @@ from models.fold import Headers, Output
 from models.partition import partition_of
 from streams.engine.aiokafka_internals import new_batch
 from streams.engine.errors import NotDelivered, NotRunning, TopicUnfit
+from streams.engine.lane import Lane, Message
 from streams.failpoints import failpoint
 
 OUTPUT_BATCH_BYTES = 512 << 10
@@ -31,9 +32,6 @@ IN_FLIGHT_RECORDS = 200_000
 """Outputs waiting for their acks at which no more records are fetched."""
 
 _partition_of = lru_cache(maxsize=1 << 16)(partition_of)
-
-Message = tuple[bytes | None, bytes | None, Headers]
-"""Key, value, headers."""
 
 
 class EngineProducer:
@@ -51,6 +49,7 @@ class EngineProducer:
         self._room.set()
         self._unacked: dict[asyncio.Future[Any], tuple[str, float]] = {}
         """Topic and moment (on the monotonic clock) of each batch under way, oldest first."""
+        self._lanes: dict[tuple[str, int], Lane] = {}
 
     async def start(self) -> None:
         """Connect; does nothing when connected."""
@@ -71,6 +70,9 @@ class EngineProducer:
         kafka, self._kafka = self._kafka, None
         if kafka is not None:
             await kafka.stop()
+        lanes, self._lanes = self._lanes, {}
+        for lane in lanes.values():
+            lane.close()
 
     async def probe(self, patience: float) -> None:
         """Ask the cluster for its metadata.
@@ -155,22 +157,29 @@ class EngineProducer:
             NotDelivered: if anything was not acknowledged.
         """
         self._took(len(outputs))
-        name = ""
         try:
-            futures = []
             async with order:
-                for (name, partition), messages in (
-                    await self._by_partition(outputs, source_partition)
-                ).items():
-                    futures += await self.submit(name, partition, messages, OUTPUT_BATCH_BYTES)
+                by_partition = await self._by_partition(outputs, source_partition)
+                acknowledged = [self._lane(*place).put(messages) for place, messages in by_partition.items()]
             failpoint("emit.submitted")
-            for future, _ in futures:
-                await future
+            await asyncio.gather(*acknowledged)
             failpoint("emit.acked")
-        except KafkaError as error:
-            raise NotDelivered(name, error) from error
         finally:
             self._took(-len(outputs))
+
+    def _lane(self, topic: str, partition: int) -> Lane:
+        lane = self._lanes.get((topic, partition))
+        if lane is None:
+
+            async def send(messages: Iterable[Message]) -> None:
+                try:
+                    for future, _ in await self.submit(topic, partition, messages, OUTPUT_BATCH_BYTES):
+                        await future
+                except KafkaError as error:
+                    raise NotDelivered(topic, error) from error
+
+            lane = self._lanes[topic, partition] = Lane(send)
+        return lane
 
     def oldest_unacked(self) -> tuple[str, float] | None:
         """Topic of the batch that has waited longest for its ack, and since when, if there is one."""
