@@ -26,8 +26,8 @@ test: setup ## Run the whole test suite, two files at a time, each beside a Kafk
 unit: setup ## Run the tests that need no Kafka
 	$(BIN)/pytest tests/unit tests/contract
 
-bench: setup ## Measure throughput beside other stream processors; make bench ARGS="windows --agents 1000"
-	$(BIN)/coordinator bench $(ARGS)
+bench: setup ## Measure throughput beside other stream processors; make bench ARGS="latency --rates 1000"
+	$(BIN)/coordinator bench $(or $(ARGS),throughput)
 
 long: setup ## Run the crash tests in their long form: kills at every step, every block damaged, ten minutes of silence
 	COORDINATOR_LONG_TESTS=1 $(BIN)/pytest tests/crash tests/integration/engine tests/unit/streams/engine

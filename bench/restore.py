@@ -32,12 +32,13 @@ def measure(
     setup: Setup, rows: Sequence[Row], bootstrap: str, progress: Callable[[str], None]
 ) -> dict[str, Any]:
     """Let a worker fold one event of each agent and stop; then time how others take over from it."""
-    loaded = load_topic(setup, WORKLOADS["windows"], setup.agents, bootstrap, progress)
+    events = setup.agents + setup.partitions  # the policy in each
+    loaded = load_topic(setup, WORKLOADS["windows"], events, bootstrap, progress)
     application = f"bench-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory(prefix="bench-") as kept:
         progress("folding what is restored later")
         first = Row("first", "", own("ours"))
-        run(first, loaded.task(application, kept, setup.agents, {}), patience=120.0)
+        run(first, loaded.task(application, kept, events, {}), patience=120.0)
         options = {"application": application}
         if setup.workload == "restart":
             options["data_dir"] = kept

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from bench import restore, throughput
+from bench import latency, memory, report, restore, scale, throughput
 from bench.runner import Row
-from bench.throughput import Setup, broker
+from bench.throughput import broker
 
-__all__ = ["Setup", "broker", "measure", "rows_of"]
+__all__ = ["broker", "is_empty", "latency", "memory", "report", "restore", "rows_of", "scale", "throughput"]
+
+_ROWS: Mapping[str, Mapping[str, Row]] = {
+    "throughput": throughput.ROWS,
+    "windows": throughput.WINDOWS,
+    **restore.ROWS,
+    "latency": latency.ROWS,
+    "memory": memory.ROWS,
+    "scale": {},
+}
 
 
-def rows_of(workload: str) -> dict[str, Row]:
+def rows_of(workload: str) -> Mapping[str, Row]:
     """The contenders for a workload, by name."""
-    return restore.ROWS[workload] if workload in restore.ROWS else throughput.rows_of(workload)
+    return _ROWS[workload]
 
 
-def measure(
-    setup: Setup, rows: Sequence[Row], bootstrap: str, progress: Callable[[str], None]
-) -> dict[str, Any]:
-    """Measure; the result as ``--json`` prints it."""
-    measured = restore.measure if setup.workload in restore.ROWS else throughput.measure
-    return measured(setup, rows, bootstrap, progress)
+def is_empty(result: dict[str, Any]) -> bool:
+    """Whether nothing at all could be measured."""
+    groups = [result, *result.get("rates", {}).values(), *result.get("sizes", {}).values()]
+    return not any(group.get("rows") for group in groups) and not any(result.get("dimensions", {}).values())

@@ -65,19 +65,27 @@ ROWS = {
 }
 
 
-ONLY_THROUGHPUT = ("write-back", "faust", "bytewax")
-"""Rows that have no windows."""
-
-
-def rows_of(workload: str) -> dict[str, Row]:
-    """The contenders for a workload, by name."""
-    if workload == "throughput":
-        return ROWS
-    return {
-        name: dataclasses.replace(row, options={**row.options, workload: True})
-        for name, row in ROWS.items()
-        if name not in ONLY_THROUGHPUT
-    }
+WINDOWS = {
+    row.name: dataclasses.replace(row, options={"windows": True})
+    for row in (
+        ROWS["limit"],
+        ROWS["aiokafka"],
+        ROWS["ours"],
+        dataclasses.replace(
+            ROWS["kafka-streams"], what="Kafka Streams 4.3: windowed aggregate, suppressed until it closes"
+        ),
+        dataclasses.replace(
+            ROWS["quix"], what="Quix Streams 3.28.1: tumbling windows, final", at_most=200_000
+        ),
+        Row(
+            "bytewax",
+            "Bytewax 0.21.1: fold_window in memory",
+            peer("bytewax_windows", *BYTEWAX[1:]),
+            at_most=400_000,
+        ),
+    )
+}
+"""The first two know no windows: they are the limit of reading alone."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +100,16 @@ class Setup:
 
 
 @contextmanager
-def broker(bootstrap: str | None) -> Iterator[str]:
-    """The given Kafka, or one of our own in a directory that is gone afterwards."""
+def broker(bootstrap: str | None) -> Iterator[tuple[str, int | None]]:
+    """Address, and process id if it is ours, of the given Kafka or of one that is gone afterwards."""
     if bootstrap:
-        yield bootstrap
+        yield bootstrap, None
         return
     with (
         tempfile.TemporaryDirectory(prefix="bench-kafka-") as directory,
         LocalKafka(Path(directory)) as local,
     ):
-        yield local.bootstrap
+        yield local.bootstrap, local.pid
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ class Workload:
     """For people."""
     value: Callable[[random.Random, str, int, float], dict[str, object]]
     """``(chance, agent_id, seq, time) -> event``."""
+    policy: dict[str, object] | None = None
+    """In force from the first record of each partition on; ``None`` for the default."""
+    last_policy: dict[str, object] | None = None
+    """That of the last record of each partition."""
 
 
 def _mixed(chance: random.Random, agent_id: str, seq: int, at: float) -> dict[str, object]:
@@ -61,9 +65,43 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload("throughput", "heartbeats, metric reports and responses, 6:3:1", _mixed),
-        Workload("windows", "heartbeats with a load, in 10 s event-time windows", _loads),
+        Workload(
+            "windows",
+            "heartbeats with a load, in 10 s event-time windows that close on the way",
+            _loads,
+            # Topics are loaded faster than time passes, and events from the future count as no later than this.
+            policy={"windows": {"max_skew": 3_600}},
+        ),
     )
 }
+
+
+def policy_record(policy: dict[str, object], version: int = 1) -> bytes:
+    """What puts a policy in force in the partition where it stands.
+
+    It has the fields of an agent's event as well, which we ignore, so that peers read it like any other event.
+    """
+    record = {"type": "policy_accepted", "version": version, "policy": policy}
+    return orjson.dumps({**record, "agent_id": "policy", "seq": version, "time": round(time.time(), 3)})
+
+
+def _registered(chance: random.Random, agent_id: str, seq: int, at: float) -> dict[str, object]:
+    """First what an agent is, then that it works."""
+    event = {"agent_id": agent_id, "incarnation": 1, "seq": seq, "time": at}
+    if seq:
+        load = round(chance.random(), 4)
+        return {"type": "status_update", **event, "status": "active", "current_load": load}
+    capabilities = ["plan", f"skill-{chance.randrange(100)}"]
+    return {"type": "agent_registered", **event, "capabilities": capabilities, "slots": 4}
+
+
+MEMORY = Workload(
+    "memory",
+    "registrations, and heartbeats with a load in one long window, which a change of policy closes",
+    _registered,
+    policy={"windows": {"size": 86_400}},
+    last_policy={"windows": {"size": 10}},
+)
 
 
 def events(workload: Workload, count: int, agents: int, start: float) -> Iterator[tuple[str, bytes]]:
@@ -86,7 +124,10 @@ def load(
     partitions: int,
     progress: Callable[[int], None],
 ) -> int:
-    """Append the events, each to its agent's partition; returns their size in bytes."""
+    """Append the events, each to its agent's partition; returns their size in bytes.
+
+    The records of policies, one in each partition, are among the ``count``.
+    """
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
@@ -95,21 +136,33 @@ def load(
             "queue.buffering.max.messages": 200_000,
         }
     )
-    homes: dict[str, int] = {}
     size = 0
+
+    def append(key: str, value: bytes, partition: int) -> None:
+        nonlocal size
+        size += len(value)
+        while True:
+            try:
+                producer.produce(topic, value, key, partition)
+                break
+            except BufferError:
+                producer.poll(0.1)
+
+    def announce(policy: dict[str, object] | None, version: int) -> None:
+        for partition in range(partitions if policy else 0):
+            append("policy", policy_record(policy or {}, version), partition)
+
+    announce(workload.policy, 1)
+    count -= partitions * ((workload.policy is not None) + (workload.last_policy is not None))
+    homes: dict[str, int] = {}
     for number, (agent_id, value) in enumerate(events(workload, count, agents, time.time())):
         home = homes.get(agent_id)
         if home is None:
             home = homes[agent_id] = partition_of(agent_id.encode(), partitions)
-        size += len(value)
-        while True:
-            try:
-                producer.produce(topic, value, agent_id, home)
-                break
-            except BufferError:
-                producer.poll(0.1)
+        append(agent_id, value, home)
         if number % 1_000 == 0:
             producer.poll(0)
             progress(number)
+    announce(workload.last_policy, 2)
     producer.flush()
     return size

@@ -7,41 +7,29 @@ changelog, local store and checkpoints are part of it.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
-import faust
-
+from bench import coordinator_worker as worker
 from bench.meter import Meter
-from models.ingress import IngressFold
-from streams.engine import Engine, EngineSettings, install, tune_garbage_collector
-from streams.topics import changelog_name
+from streams.engine import Engine
+from streams.folds import ingress_fold
 
 
 def main() -> None:
     meter = Meter()
     task = meter.task
-    engine = Engine(
-        EngineSettings(
-            bootstrap_servers=task.bootstrap,
-            topic_prefix=task.prefix,
-            data_dir=Path(task.directory),
-            **task.options.get("engine", {}),
-        )
-    )
-    app = faust.App(task.run, **engine.faust_settings())
-    install(app, engine)
-    events = engine.topic("events", partitions=task.partitions)
-    partitions = {"events": task.partitions, "fleet": 1}
-    table = engine.table("agents", source=events, make_fold=lambda number: IngressFold(number, partitions))
-    assert table.changelog_topic_name == changelog_name(task.run, "agents")
-
+    engine = Engine(worker.settings(task))
+    app, events, table = worker.ingress(task, engine)
     done = asyncio.Event()
+    closed = 0
 
     @app.agent(events)
     async def ingress(stream: Any) -> None:
+        nonlocal closed
         async for batch in stream:
-            table.fold(batch)
+            outputs = table.fold(batch)
+            if task.options.get("windows"):
+                closed += sum(output.value.count(b'"mean"') for output in outputs if output.value)
             meter.count(len(batch))
             if meter.finished:
                 done.set()
@@ -50,15 +38,14 @@ def main() -> None:
     async def finish() -> None:
         await done.wait()
         await engine.checkpoint()
-        rows = sum(len(one.fold.tables["agents"].rows) for one in table.tasks.values())
-        for one in table.tasks.values():
-            one.fold.validate()
-        meter.finish(rows=rows)
+        folds = [ingress_fold(one) for one in table.tasks.values()]
+        for fold in folds:
+            fold.validate()
+        rows = sum(len(fold.tables["agents"].rows) for fold in folds)
+        meter.finish(rows=rows, **({"closed": closed} if task.options.get("windows") else {}))
         await app.stop()
 
-    tune_garbage_collector()
-    worker = faust.Worker(app, loglevel="error", quiet=True, override_logging=False, redirect_stdouts=False)
-    worker.execute_from_commandline()
+    worker.run(app)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """Ours, coming back: the whole worker starts on what another left, and the CPU time of its restore is told.
 
-With ``options: {"store": "kept"}`` it finds the local store of the worker before; else only the changelog.
+With ``options: {"data_dir": …}`` it finds the local store of the worker before; else only the changelog.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
-from pathlib import Path
 from typing import Any
 
-import faust
-
+from bench import coordinator_worker as worker
 from bench.meter import Meter, peak_memory, say
-from models.ingress import IngressFold
-from streams.engine import Engine, EngineSettings, install, tune_garbage_collector
+from streams.engine import Engine, EngineSettings
 
 
 class TimedEngine(Engine):
@@ -40,19 +38,9 @@ class TimedEngine(Engine):
 
 def main() -> None:
     task = Meter().task
-    engine = TimedEngine(
-        EngineSettings(
-            bootstrap_servers=task.bootstrap,
-            topic_prefix=task.prefix,
-            data_dir=Path(task.options.get("data_dir", task.directory)),
-            instance_id="bench",
-        )
-    )
-    app = faust.App(task.options["application"], **engine.faust_settings())
-    install(app, engine)
-    events = engine.topic("events", partitions=task.partitions)
-    partitions = {"events": task.partitions, "fleet": 1}
-    table = engine.table("agents", source=events, make_fold=lambda number: IngressFold(number, partitions))
+    settings = worker.settings(task, task.options.get("data_dir"))
+    engine = TimedEngine(dataclasses.replace(settings, instance_id="bench"))
+    app, events, table = worker.ingress(task, engine, task.options["application"])
 
     @app.agent(events)
     async def ingress(stream: Any) -> None:
@@ -64,9 +52,7 @@ def main() -> None:
         await engine.told.wait()
         await app.stop()
 
-    tune_garbage_collector()
-    worker = faust.Worker(app, loglevel="error", quiet=True, override_logging=False, redirect_stdouts=False)
-    worker.execute_from_commandline()
+    worker.run(app)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,15 @@ def main() -> None:
         loglevel="ERROR",
         consumer_extra_config={"fetch.queue.backoff.ms": 5},
     )
-    frame = app.dataframe(app.topic(task.topic, value_deserializer="json", key_deserializer="str"))
+    windows = task.options.get("windows")
+    topic = app.topic(
+        task.topic,
+        value_deserializer="json",
+        key_deserializer="str",
+        timestamp_extractor=event_time if windows else None,
+    )
+    frame = app.dataframe(topic)
+    closed = 0
 
     def fold(event: dict[str, Any], state: State) -> None:
         newest = event.get("current_load") or event.get("metrics") or event.get("progress")
@@ -30,19 +38,26 @@ def main() -> None:
         if meter.finished:
             app.stop()
 
-    def fold_windows(event: dict[str, Any]) -> dict[str, Any]:
+    def load(event: dict[str, Any]) -> float:
         meter.count(1)
         if meter.finished:
             app.stop()
-        return event
+        return event.get("current_load") or 0.0
 
-    if task.options.get("windows"):
-        loads = frame.apply(fold_windows).apply(lambda event: event.get("current_load") or 0.0)
-        loads.tumbling_window(10_000, grace_ms=5_000).mean().final()
+    def count_closed(_window: Any) -> None:
+        nonlocal closed
+        closed += 1
+
+    if windows:
+        frame.apply(load).tumbling_window(10_000, grace_ms=5_000).mean().final().update(count_closed)
     else:
         frame.update(fold, stateful=True)
     app.run()
-    meter.finish()
+    meter.finish(**({"closed": closed} if windows else {}))
+
+
+def event_time(event: dict[str, Any], _headers: Any, _timestamp: int, _kind: Any) -> int:
+    return int(event["time"] * 1000)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ app.command("tasks", rich_help_panel=_SEE)(tasks.tasks)
 app.command("explain", rich_help_panel=_SEE)(explain.explain)
 app.command("tail", rich_help_panel=_SEE)(tail.tail)
 app.command("schema", rich_help_panel=_OTHER)(schema.schema)
-app.command("bench", rich_help_panel=_OTHER)(bench.bench)
+app.add_typer(bench.app, name="bench", rich_help_panel=_OTHER)
 app.command("version", rich_help_panel=_OTHER)(version.version)
 
 
@@ -93,7 +93,7 @@ def _reflowed(text: str) -> str:
     )
 
 
-for _command in (*app.registered_commands, *topics.app.registered_commands):
+for _command in (*app.registered_commands, *topics.app.registered_commands, *bench.app.registered_commands):
     assert _command.callback is not None
     _command.help = _reflowed(_command.callback.__doc__ or "")
 

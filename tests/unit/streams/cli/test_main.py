@@ -28,6 +28,10 @@ COMMANDS = (
     ["tail"],
     ["explain"],
     ["schema"],
+    *(
+        ["bench", name]
+        for name in ("throughput", "windows", "restore", "restart", "latency", "memory", "scale")
+    ),
 )
 
 

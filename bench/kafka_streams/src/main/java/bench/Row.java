@@ -36,6 +36,7 @@ public final class Row {
   private final long events;
   private final CountDownLatch finished = new CountDownLatch(1);
   private long done;
+  private long closed;
   private long next;
 
   private Row(JsonNode task) {
@@ -50,10 +51,10 @@ public final class Row {
   private void run() throws Exception {
     StreamsBuilder builder = new StreamsBuilder();
     var stream =
-        builder.stream(task.get("topic").asText(), Consumed.with(Serdes.String(), Serdes.ByteArray()))
+        builder.stream(task.get("topic").asText(), consumed())
             .peek((key, value) -> count())
             .groupByKey();
-    if (task.get("options").has("windows")) {
+    if (windows()) {
       stream
           .windowedBy(TimeWindows.ofSizeAndGrace(Duration.ofSeconds(10), Duration.ofSeconds(5)))
           .aggregate(
@@ -62,7 +63,9 @@ public final class Row {
               Materialized.<String, byte[], WindowStore<Bytes, byte[]>>as("windows")
                   .withKeySerde(Serdes.String())
                   .withValueSerde(Serdes.ByteArray()))
-          .suppress(Suppressed.untilWindowCloses(Suppressed.BufferConfig.unbounded()));
+          .suppress(Suppressed.untilWindowCloses(Suppressed.BufferConfig.unbounded()))
+          .toStream()
+          .foreach((window, sum) -> closed++);
     } else {
       stream.aggregate(
           () -> new byte[0],
@@ -83,6 +86,23 @@ public final class Row {
       streams.close(Duration.ofSeconds(30));
     }
     mark();
+  }
+
+  private boolean windows() {
+    return task.get("options").has("windows");
+  }
+
+  private Consumed<String, byte[]> consumed() {
+    var consumed = Consumed.with(Serdes.String(), Serdes.ByteArray());
+    return windows() ? consumed.withTimestampExtractor((record, before) -> eventTime(record.value())) : consumed;
+  }
+
+  private static long eventTime(Object value) {
+    try {
+      return (long) (JSON.readTree((byte[]) value).get("time").asDouble() * 1000);
+    } catch (IOException error) {
+      throw new IllegalStateException(error);
+    }
   }
 
   private Properties settings() {
@@ -139,8 +159,12 @@ public final class Row {
     next = done + events / MARKS;
     var system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
     System.out.printf(
-        "BENCH {\"done\":%d,\"cpu\":%.6f,\"wall\":%.6f,\"rss\":%d}%n",
-        done, system.getProcessCpuTime() / 1e9, System.nanoTime() / 1e9, peakMemory());
+        "BENCH {\"done\":%d,\"cpu\":%.6f,\"wall\":%.6f,\"rss\":%d%s}%n",
+        done,
+        system.getProcessCpuTime() / 1e9,
+        System.nanoTime() / 1e9,
+        peakMemory(),
+        windows() ? ",\"closed\":" + closed : "");
   }
 
   private static long peakMemory() {
