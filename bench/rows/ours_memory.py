@@ -77,7 +77,7 @@ def main() -> None:
         meter.count(len(last))
     closed = memory_now() - empty
     rows = sum(len(state.fold.tables["agents"].rows) for state in states)
-    assert not any(row.windows for state in states for row in state.fold.tables["agents"].rows.values())
+    assert not any(row.window for state in states for row in state.fold.tables["agents"].rows.values())
     meter.finish(rows=rows, open_bytes=round(opened / rows), closed_bytes=round(closed / rows))
 
 

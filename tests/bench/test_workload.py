@@ -42,9 +42,9 @@ def test_a_change_of_policy_closes_the_windows_whose_memory_is_measured() -> Non
     fold = fresh()
     folded(fold, [policy_record(MEMORY.policy), *(value for _, value in events(MEMORY, 20, 10, NOW / 1000))])
     rows = fold.tables["agents"].rows.values()
-    assert all(len(row.windows) == 1 for row in rows)  # type: ignore[attr-defined]
+    assert all(len(list(row.windows())) == 1 for row in rows)  # type: ignore[attr-defined]
     folded(fold, [policy_record(MEMORY.last_policy, 2)], 21)
-    assert not any(row.windows for row in rows)  # type: ignore[attr-defined]
+    assert not any(row.window for row in rows)  # type: ignore[attr-defined]
     assert fold.outcomes["applied"] == 22
 
 
