@@ -24,8 +24,8 @@ from models.fold import Fold, Headers, Output, Record
 from streams.engine.aiokafka_internals import Reader, choose_reader
 from streams.engine.batches import RecordBatch
 from streams.engine.changelog_topic import check_changelog
+from streams.engine.deliveries import DeliveryWatch
 from streams.engine.errors import (
-    BrokersSilent,
     EngineError,
     EngineMisused,
     Fenced,
@@ -50,8 +50,6 @@ log = logging.getLogger("coordinator.engine")
 _REFETCH_EVERY = 2.0
 """Seconds between two attempts to close the same gap."""
 
-_LOOK_AT_DELIVERIES_EVERY = 1.0
-
 _CHECKPOINT_SHARE = 0.1
 """Of the time of a worker that is behind, how much checkpoints may take."""
 _LONGEST_PAUSE = 5
@@ -70,6 +68,7 @@ class Engine:
             topic_prefix=settings.topic_prefix,
             request_timeout=settings.request_timeout,
         )
+        self._deliveries = DeliveryWatch(self.producer, settings.bootstrap_servers, settings.delivery_timeout)
         self._group_progress: GroupProgress | None = None
         self._lifeline = Lifeline(settings, lambda error: self.app.crash(error))
         self._app: faust.App | None = None
@@ -79,8 +78,6 @@ class Engine:
         self._assignments = 0
         self._last_restore_seconds = 0.0
         self._last_checkpoint_at: float | None = None
-        self._unacked_seconds = 0.0
-        """For how long the oldest batch under way has waited for its ack."""
 
     # -- wiring -----------------------------------------------------------------------------------------------
 
@@ -197,7 +194,7 @@ class Engine:
                     "creation: correct the setting",
                 )
         self._lifeline.spawn(self._checkpoint_loop(), "checkpoints")
-        self._lifeline.spawn(self._watch_deliveries(), "deliveries")
+        self._lifeline.spawn(self._deliveries.watch(), "deliveries")
 
     async def restore_partitions(self) -> bool:
         """Open all partitions assigned to this worker; false if a newer rebalance took over meanwhile."""
@@ -423,35 +420,10 @@ class Engine:
         spent = max((table.checkpoint_seconds for table in tables), default=0.0)
         return min(max(interval, spent / _CHECKPOINT_SHARE), _LONGEST_PAUSE * interval)
 
-    async def _watch_deliveries(self) -> None:
-        """Tell of a broker that takes batches and acknowledges none; give up on it after a while."""
-        oldest: tuple[str, float] | None = None
-        looked, told = time.monotonic(), False
-        while self.failure is None:
-            await asyncio.sleep(_LOOK_AT_DELIVERIES_EVERY)
-            before, oldest = oldest, self.producer.oldest_unacked()
-            # A process that was stopped or busy meanwhile has not looked for acks all that time.
-            passed = min(time.monotonic() - looked, 2 * _LOOK_AT_DELIVERIES_EVERY)
-            looked = time.monotonic()
-            same = oldest is not None and oldest == before
-            self._unacked_seconds = self._unacked_seconds + passed if same else 0.0
-            topic = "" if oldest is None else oldest[0]
-            if self._unacked_seconds > self.settings.delivery_timeout:
-                raise BrokersSilent(self.settings.bootstrap_servers, topic, self._unacked_seconds)
-            if told != self.broker_is_silent:
-                told = not told
-                if told:
-                    log.warning(
-                        "broker acknowledges nothing",
-                        extra={"topic": topic, "seconds": round(self._unacked_seconds)},
-                    )
-                else:
-                    log.info("broker acknowledges again")
-
     @property
     def broker_is_silent(self) -> bool:
-        """Whether something has been under way for so long that this worker is of no use at the moment."""
-        return self._unacked_seconds > self.settings.delivery_timeout / 4
+        """Whether it has acknowledged nothing for so long that this worker is of no use at the moment."""
+        return self._deliveries.silent
 
     def drop_fenced(self, table: FoldTable, task: PartitionTask, error: Fenced) -> None:
         """The group has another owner; its rebalance must reach us soon, or something is badly wrong."""
