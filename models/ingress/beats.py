@@ -186,7 +186,7 @@ def short_way(
                             raise _Declined
                         if kind is _Metrics:
                             late += 1
-                            applied -= 1
+                            applied -= 1  # which it counts for, further down
                 elif kind is _Answer:
                     forward(record.offset, log_time, name, value)
             except _DECLINED:

@@ -75,7 +75,7 @@ def submit(
         bool, typer.Option("--wait", "-w", help="Wait for the results; exit status 1 unless all completed.")
     ] = False,
     timeout: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="How long to wait; by default for ever.")
+        float | None, typer.Option(min=0, metavar="SECONDS", help="How long to --wait; by default for ever.")
     ] = None,
     fleet: Fleet = "default",
     json: Json = False,
@@ -103,6 +103,8 @@ def submit(
     from streams.cli.options import given, settings
     from streams.errors import ConfigurationError
 
+    if timeout is not None and not wait:
+        raise ConfigurationError("--timeout says how long --wait waits: give --wait, too")
     if task_id == "-":
         if idle := given(context, *OF_ONE_TASK):
             raise ConfigurationError(

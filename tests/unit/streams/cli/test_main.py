@@ -121,6 +121,7 @@ def test_the_version_is_an_option_too() -> None:
             ["submit", "-", "--requires", "a", "--max-attempts", "3"],
             "--requires, --max-attempts cannot be given with -",
         ),
+        (["submit", "--timeout", "5"], "--timeout says how long --wait waits: give --wait, too"),
         (["submit", "--requires", ",,"], "--requires ,,: an item is empty"),
         (["submit", "--resources", "gpu=1,"], "--resources gpu=1,: an item is empty"),
     ],
