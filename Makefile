@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up kafka test unit bench long check format lock clean
+.PHONY: help setup demo up kafka test unit bench long chaos check format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench: setup ## Measure throughput beside other stream processors; make bench AR
 
 long: setup ## Run the crash tests in their long form: kills at every step, every block damaged, ten minutes of silence
 	COORDINATOR_LONG_TESTS=1 $(BIN)/pytest tests/crash tests/integration/engine tests/unit/streams/engine
+
+chaos: setup ## Kill, pause and move the workers of a whole coordinator 210 times, and check all that is left behind
+	$(BIN)/python -m tests.chaos.run
 
 check: setup ## Lint, check the format, check the types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

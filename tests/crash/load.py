@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import Counter
+from collections.abc import Iterator
 
 from coordinator import Agent, Client, Connection, Directive, Task, TaskResult
 
@@ -43,9 +45,23 @@ class Load:
 
     async def submit(self, count: int, rate: float, timeout: float) -> list[TaskResult]:  # noqa: ASYNC109
         """Submit ``count`` tasks at ``rate`` a second and wait for all results."""
+        return await self._submit(iter(range(count)), rate, timeout)
+
+    async def submit_until(
+        self,
+        enough: asyncio.Event,
+        rate: float,
+        timeout: float,  # noqa: ASYNC109
+    ) -> list[TaskResult]:
+        """Submit tasks at ``rate`` a second until there are enough of them, and wait for all results."""
+        return await self._submit(
+            itertools.takewhile(lambda _: not enough.is_set(), itertools.count()), rate, timeout
+        )
+
+    async def _submit(self, numbers: Iterator[int], rate: float, patience: float) -> list[TaskResult]:
         async with Client(self.connection) as client:
             handles = []
-            for number in range(count):
+            for number in numbers:
                 capability = self._random.choice(CAPABILITIES)
                 task = Task(
                     task_id=f"task-{number:05d}",
@@ -55,7 +71,7 @@ class Load:
                 )
                 handles.append(await client.submit(task))
                 await asyncio.sleep(1 / rate)
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 self.results = [await handle.wait() for handle in handles]
         return self.results
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
 from pathlib import Path
 
@@ -38,45 +37,6 @@ async def assert_exact(kafka: str, prefix: str, load: Load, tasks: int) -> None:
     history.assert_tables_are_cold_folds(EVENTS_PARTITIONS, FLEET_PARTITIONS)
     history.assert_every_record_is_accounted_for(EVENTS_PARTITIONS, FLEET_PARTITIONS)
     assert history.topics["dead-letters"] == []
-
-
-@pytest.mark.timeout(900 if LONG else 240)
-async def test_killing_the_worker_again_and_again_under_load_leaves_no_trace(
-    kafka: str, topic_prefix: str, tmp_path: Path
-) -> None:
-    kills, tasks = (10, 1500) if LONG else (4, 400)
-    chance = random.Random(7)
-    with WorkerProcess(kafka, topic_prefix, tmp_path / "worker") as worker:
-        await asyncio.to_thread(worker.wait_ready)
-        async with Load(kafka, topic_prefix, agents=8, seed=7) as load:
-            work = asyncio.create_task(load.submit(tasks, rate=tasks / (kills * 5), timeout=120))
-            for _ in range(kills):
-                await asyncio.sleep(chance.uniform(0.5, 3.0))
-                await asyncio.to_thread(worker.kill)
-                worker.start()
-                await asyncio.to_thread(worker.wait_ready)
-            await work
-        assert await asyncio.to_thread(worker.stop) == 0
-    await assert_exact(kafka, topic_prefix, load, tasks)
-
-
-@pytest.mark.timeout(240)
-async def test_a_second_worker_joins_and_leaves_without_a_trace(
-    kafka: str, topic_prefix: str, tmp_path: Path
-) -> None:
-    tasks = 400
-    first = WorkerProcess(kafka, topic_prefix, tmp_path / "first")
-    second = WorkerProcess(kafka, topic_prefix, tmp_path / "second")
-    with first, second:
-        await asyncio.to_thread(first.wait_ready)
-        async with Load(kafka, topic_prefix, agents=8, seed=8) as load:
-            work = asyncio.create_task(load.submit(tasks, rate=25, timeout=120))
-            await asyncio.sleep(6)
-            await asyncio.to_thread(second.wait_ready)
-            assert await asyncio.to_thread(second.stop) == 0
-            await work
-        assert await asyncio.to_thread(first.stop) == 0
-    await assert_exact(kafka, topic_prefix, load, tasks)
 
 
 @pytest.mark.timeout(600 if LONG else 240)

@@ -62,13 +62,14 @@ class WorkerProcess:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
+        """Start it, with some more settings for this time."""
         assert not self.running
         (self.data_dir / "http").unlink(missing_ok=True)
         self._log = self.log_file.open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "streams.cli.main", "worker"],
-            env=self._environment,
+            env={**self._environment, **environment},
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
@@ -103,10 +104,10 @@ class WorkerProcess:
         """Until it ends by itself; returns the exit status."""
         return self._wait(seconds)
 
-    def get(self, path: str) -> bytes:
+    def get(self, path: str, timeout: float = 10) -> bytes:
         """The body of ``path`` on the worker's HTTP server."""
         address = (self.data_dir / "http").read_text().strip()
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=timeout) as answer:
             body: bytes = answer.read()
             return body
 

@@ -15,18 +15,12 @@ import pytest
 
 from streams.failpoints import FAILPOINTS
 from tests.integration.engine.harness import Lab, Worker, numbered
+from tests.support.failpoint_hits import hits_of
 
 LONG = bool(os.environ.get("COORDINATOR_LONG_TESTS"))
 SEED = int(os.environ.get("COORDINATOR_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
 SHORT = 8
 """So many places, drawn anew each time, are enough for every day; the long form has them all, several times."""
-ONCE_A_START = {"start.connected", "restore.done", "revoke.begun", "revoke.saved", "stop.begun", "stop.saved"}
-ONCE_A_TABLE = {"restore.fenced", "restore.changelog-read"}
-
-
-def hits_of(name: str) -> int:
-    """How often a short run certainly comes by."""
-    return 1 if name in ONCE_A_START else 2 if name in ONCE_A_TABLE else 4
 
 
 async def die_at(lab: Lab, name: str, hit: int) -> None:
