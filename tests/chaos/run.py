@@ -138,8 +138,7 @@ class Chaos:
             self._outcome.tasks = len(await work)
         unread = await self._unread(CATCH_UP)
         for worker in self._running():
-            if (status := await asyncio.to_thread(worker.stop)) != 0:
-                raise Broken(f"{worker.data_dir.name} ended with {status} when told to stop: see its log")
+            await self._send_away(worker)
         return unread
 
     # -- faults -----------------------------------------------------------------------------------------------
@@ -164,8 +163,7 @@ class Chaos:
             await asyncio.sleep(SESSION_TIMEOUT * 1.5)
             victim.signal(signal.SIGCONT)
         elif fault.kind == "leave":
-            if (status := await asyncio.to_thread(victim.stop)) != 0:
-                raise Broken(f"{victim.data_dir.name} ended with {status} when told to stop: see its log")
+            await self._send_away(victim)
             await self._start(victim, patient=True)
         else:
             await self._become(fault.count)
@@ -199,13 +197,18 @@ class Chaos:
         if patient:
             await asyncio.to_thread(worker.wait_ready)
 
+    async def _send_away(self, worker: WorkerProcess) -> None:
+        await asyncio.to_thread(worker.wait_ready)  # a Python that has just started ends by SIGTERM at once
+        if (status := await asyncio.to_thread(worker.stop)) != 0:
+            raise Broken(f"{worker.data_dir.name} ended with {status} when told to stop: see its log")
+
     async def _become(self, count: int) -> None:
         for number in range(MOST_WORKERS):
             worker = self._workers[number]
             if number < count and not worker.running:
                 await self._start(worker, patient=True)
             elif number >= count and worker.running:
-                await asyncio.to_thread(worker.stop)
+                await self._send_away(worker)
         self._wanted = count
 
     def _running(self) -> list[WorkerProcess]:
