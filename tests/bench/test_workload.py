@@ -40,12 +40,11 @@ def test_a_change_of_policy_closes_the_windows_whose_memory_is_measured() -> Non
     assert MEMORY.policy is not None
     assert MEMORY.last_policy is not None
     fold = fresh()
-    folded(fold, [policy_record(MEMORY.policy), *(value for _, value in events(MEMORY, 20, 10, NOW / 1000))])
-    rows = fold.tables["agents"].rows.values()
-    assert all(len(list(row.windows())) == 1 for row in rows)  # type: ignore[attr-defined]
-    folded(fold, [policy_record(MEMORY.last_policy, 2)], 21)
-    assert not any(row.window for row in rows)  # type: ignore[attr-defined]
-    assert fold.outcomes["applied"] == 22
+    values = [policy_record(MEMORY.policy), *(value for _, value in events(MEMORY, 20, 10, NOW / 1000))]
+    assert not [fact for fact in folded(fold, values) if fact["type"] == "window_closed"]
+    [closed] = folded(fold, [policy_record(MEMORY.last_policy, 2)], 21)
+    assert closed["type"] == "window_closed"
+    assert len(closed["agents"]) == 10  # type: ignore[arg-type]
 
 
 def test_every_event_of_every_workload_is_applied() -> None:
