@@ -28,7 +28,7 @@ def print_result(result: dict[str, Any], whats: dict[str, str], console: Console
 
 def _table(title: str, first: str, headings: Sequence[str]) -> Table:
     table = Table(title=title, title_style="bold", box=None, pad_edge=False)
-    table.add_column(first)
+    table.add_column(first, overflow="fold")
     for heading in headings:
         table.add_column(heading, justify="right")
     return table
@@ -120,12 +120,12 @@ def _scale(result: dict[str, Any], console: Console) -> None:
     table = _table(
         f"scale: {result['what']}\n{measured}",
         "varied",
-        ("value", "µs least", "median", "ratio", "wall kev/s", "ratio", "peak MB", "broker CPUs"),
+        ("value", "µs least", "median", "ratio", "kev/s", "ratio", "MB", "broker CPUs"),
     )
     for dimension, figures in result["dimensions"].items():
         for one in figures:
             table.add_row(
-                dimension,
+                dimension.partition("_")[0],
                 f"{one['value']:,g}",
                 f"{one['us_per_event']['min']:.2f}",
                 f"{one['us_per_event']['median']:.2f}",
