@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up kafka test unit bench long chaos check format lock clean
+.PHONY: help setup demo up kafka test unit bench long chaos soak check format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ long: setup ## Run the crash tests in their long form: kills at every step, ever
 
 chaos: setup ## Kill, pause and move the workers of a whole coordinator 210 times, and check all that is left behind
 	$(BIN)/python -m tests.chaos.run
+
+soak: setup ## Half an hour at half of what a worker can do, with kills: does anything grow? SOAK_MINUTES=5 for less
+	$(BIN)/python -m tests.chaos.soak
 
 check: setup ## Lint, check the format, check the types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.crash.worker_process import WorkerProcess
@@ -18,22 +19,38 @@ Place = tuple[str, int]
 """Full name of the topic, and partition."""
 
 
+def records_by_outcome(worker: WorkerProcess, topic: str) -> dict[str, int]:
+    """Records of a topic that the worker has folded, ticks excepted; none if it does not answer."""
+    outcomes: dict[str, int] = {}
+    for family in _families(worker):
+        for sample in family.samples:
+            labels = sample.labels
+            if sample.name == "coordinator_records_total" and labels["topic"] == topic:
+                outcomes[labels["outcome"]] = outcomes.get(labels["outcome"], 0) + int(sample.value)
+    outcomes.pop("tick", None)
+    return outcomes
+
+
 def positions(worker: WorkerProcess) -> dict[Place, int]:
     """Next offset of each partition that the worker has open; none if it does not answer."""
     return _read(worker, "coordinator_position")
 
 
 def _read(worker: WorkerProcess, gauge: str) -> dict[Place, int]:
-    try:
-        text = worker.get("/metrics", timeout=2).decode()
-    except (OSError, ValueError):
-        return {}
     return {
         (sample.labels["topic"], int(sample.labels["partition"])): int(sample.value)
-        for family in text_string_to_metric_families(text)
+        for family in _families(worker)
         if family.name == gauge
         for sample in family.samples
     }
+
+
+def _families(worker: WorkerProcess) -> list[Metric]:
+    try:
+        text = worker.get("/metrics", timeout=2).decode()
+    except (OSError, ValueError):
+        return []
+    return list(text_string_to_metric_families(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -302,7 +302,7 @@ def main() -> int:
         chaos = Chaos(broker.bootstrap, prefix, directory, seed, lambda line: print(line, flush=True))
         outcome = asyncio.run(chaos.run(faults))
     print(report(outcome), flush=True)
-    _plot(directory)
+    picture(directory / "gauges.jsonl", Path("chaos.png"))
     if outcome.clean and not kept:
         shutil.rmtree(directory)
     else:
@@ -310,15 +310,15 @@ def main() -> int:
     return 0 if outcome.clean else 1
 
 
-def _plot(directory: Path) -> None:
+def picture(gauges: Path, path: Path) -> None:
+    """Draw the gauges, with a matplotlib in an environment of its own; say so if there is none to be had."""
     from bench.environments import python_of
 
-    picture = Path("chaos.png")
     try:
         python = python_of("plot", "matplotlib==3.10.0")
         script = Path(__file__).with_name("plot.py")
-        subprocess.run([python, str(script), str(directory / "gauges.jsonl"), str(picture)], check=True)
-        print(f"gauges drawn into {picture}")
+        subprocess.run([python, str(script), str(gauges), str(path)], check=True)
+        print(f"gauges drawn into {path}")
     except (OSError, subprocess.SubprocessError) as error:
         print(f"no picture: {error}")
 
