@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
 
 def settings(task: Task, directory: str | None = None) -> EngineSettings:
-    """What ``options: {"engine": …}`` says, else the defaults of production."""
+    """What ``options: {"engine": …}`` says, else the defaults of production.
+
+    With ``options: {"share_in_memory": …}`` only that share of the agents is kept in memory.
+    """
+    share = task.options.get("share_in_memory")
+    cache = {} if share is None else {"cache_size": int(share * task.agents)}
     return EngineSettings(
         bootstrap_servers=task.bootstrap,
         topic_prefix=task.prefix,
         data_dir=Path(directory or task.directory),
+        **cache,
         **task.options.get("engine", {}),
     )
 

@@ -20,6 +20,12 @@ ROWS = {
     },
     "restart": {
         "ours": Row("ours", "local store loaded and proved, tail of the changelog", own("ours_restore")),
+        "bounded": Row(
+            "bounded",
+            "the same, with a tenth of the rows in memory",
+            own("ours_restore"),
+            options={"share_in_memory": 0.1},
+        ),
     },
 }
 WHATS = {
@@ -39,13 +45,15 @@ def measure(
         progress("folding what is restored later")
         first = Row("first", "", own("ours"))
         run(first, loaded.task(application, kept, events, {}), patience=120.0)
-        options = {"application": application}
+        options: dict[str, Any] = {"application": application}
         if setup.workload == "restart":
             options["data_dir"] = kept
         runs, missing = run_in_turns(
             rows,
             repetitions=setup.repetitions,
-            make_task=lambda row, unique, directory: loaded.task(unique, directory, setup.agents, options),
+            make_task=lambda row, unique, directory: loaded.task(
+                unique, directory, setup.agents, options | row.options
+            ),
             progress=progress,
         )
     return loaded.result(WHATS[setup.workload], setup.agents, runs, missing)

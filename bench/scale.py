@@ -1,4 +1,4 @@
-"""Scale: what an event costs with more agents, more partitions, rarer checkpoints, and with a second process.
+"""Scale: what an event costs with more agents, partitions or processes, rarer checkpoints, fewer rows in memory.
 
 One thing is varied at a time; all else stays as in the base. The runs of all values of one thing take turns.
 """
@@ -45,6 +45,8 @@ class Point:
     agents: int
     partitions: int
     checkpoint_interval: float = 1.0
+    cache_size: int | None = None
+    """Agents that are kept in memory, over all partitions."""
     processes: int = 1
 
 
@@ -69,6 +71,8 @@ def point(setup: Setup, dimension: str, value: float) -> Point:
             return replace(base, agents=int(value))
         case "partitions":
             return replace(base, partitions=int(value))
+        case "cache_size":
+            return replace(base, cache_size=int(value))
         case "processes":
             return replace(base, processes=int(value))
         case _:
@@ -142,7 +146,7 @@ def together(at: Point, loaded: Loaded, broker_pid: int | None) -> Ran:
                 "members": at.processes,
                 "member": member,
                 "finished": str(finished),
-                "engine": {"checkpoint_interval": at.checkpoint_interval},
+                "engine": {"checkpoint_interval": at.checkpoint_interval, "cache_size": at.cache_size},
             }
             events = loaded.setup.events
             return loaded.task(f"{application}-{member}", str(own_directory), events, options)

@@ -7,7 +7,7 @@ takes whole batches; the engine (``streams.engine``) owns everything else: readi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -59,6 +59,19 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     """Where it goes; ``None`` means ``murmur2(key) mod partitions``, as Java and aiokafka clients do."""
 
 
+class ColdRows(Protocol):
+    """Rows of a table that memory has no room for; the engine keeps them on disk, encoded."""
+
+    def take(self, key: str) -> bytes | None:
+        """A row that is in memory from now on, or ``None`` if none of that key is cold."""
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """All of them, in no order that anything may depend on."""
+
+    def __contains__(self, key: str) -> bool: ...
+    def __len__(self) -> int: ...
+
+
 R = TypeVar("R", bound=msgspec.Struct)
 
 
@@ -68,21 +81,40 @@ class Table(Generic[R]):
     Rows are ``msgspec.Struct``s that the fold changes in place; after any change it calls :meth:`touch`
     (or :meth:`put`), or the change will not survive a restart. ``dirty`` is a dict for its insertion order:
     checkpoints must not depend on the order of a set.
+
+    An evictable table may have rows that are not in memory (:class:`ColdRows`): whoever reads ``rows`` itself
+    sees only those that are. The rest of the interface makes no difference, and brings in what is asked for.
     """
 
-    __slots__ = ("_decode", "dirty", "name", "row_type", "rows")
+    __slots__ = ("_decode", "cold", "dirty", "evictable", "name", "row_type", "rows")
 
-    def __init__(self, name: str, row_type: type[R]) -> None:
+    def __init__(self, name: str, row_type: type[R], *, evictable: bool = False) -> None:
         self.name = name
         self.row_type = row_type
+        self.evictable = evictable
         self.rows: dict[str, R] = {}
         self.dirty: dict[str, None] = {}
+        self.cold: ColdRows | None = None
+        """``None`` while all rows are in memory."""
         self._decode: Callable[[bytes], R] = msgspec.msgpack.Decoder(row_type).decode
 
     def get(self, key: str) -> R | None:
-        return self.rows.get(key)
+        row = self.rows.get(key)
+        if row is None and self.cold is not None:
+            payload = self.cold.take(key)
+            if payload is not None:
+                row = self.rows[key] = self._decode(payload)
+        return row
+
+    def __getitem__(self, key: str) -> R:
+        row = self.get(key)
+        if row is None:
+            raise KeyError(key)
+        return row
 
     def put(self, key: str, row: R) -> R:
+        if self.cold is not None:
+            self.cold.take(key)
         self.rows[key] = row
         self.dirty[key] = None
         return row
@@ -91,14 +123,24 @@ class Table(Generic[R]):
         self.dirty[key] = None
 
     def delete(self, key: str) -> None:
-        if self.rows.pop(key, None) is not None:
+        if self.get(key) is not None:
+            del self.rows[key]
             self.dirty[key] = None
 
+    def items(self) -> Iterable[tuple[str, R]]:
+        """Every row, in no order that anything may depend on. Changing the table meanwhile is not allowed."""
+        return self.rows.items() if self.cold is None else self._all_items(self.cold)
+
+    def _all_items(self, cold: ColdRows) -> Iterator[tuple[str, R]]:
+        yield from self.rows.items()
+        for key, payload in cold.items():
+            yield key, self._decode(payload)
+
     def __contains__(self, key: str) -> bool:
-        return key in self.rows
+        return key in self.rows or (self.cold is not None and key in self.cold)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.rows) + (0 if self.cold is None else len(self.cold))
 
     def encode(self, row: R) -> bytes:
         return _encode(row)
@@ -113,7 +155,7 @@ _encode = msgspec.msgpack.Encoder().encode
 class Fold(Protocol):
     """The state of one partition and the function that advances it.
 
-    A new instance is the empty state. The engine restores it by filling ``tables[...].rows``, then calls
+    A new instance is the empty state. The engine restores it by filling its tables, then calls
     :meth:`restored` once, so that the fold rebuilds what it derives from its rows (heaps, indexes).
     Everything else that must survive (log time, source positions, counters) is a row too.
     """

@@ -108,6 +108,7 @@ class CoordinatorAgent:
                 data_dir=settings.data_dir,
                 checkpoint_interval=settings.checkpoint_interval,
                 checkpoint_records=settings.checkpoint_records,
+                cache_size=settings.cache_size,
                 fetch_max_wait=settings.update_interval,
                 session_timeout=settings.session_timeout,
                 instance_id=self.data_directory.instance_id,

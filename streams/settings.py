@@ -94,6 +94,11 @@ class Settings(BaseSettings):
 
     checkpoint_interval: Seconds = Field(1.0, description="Seconds between two checkpoints of a partition.")
     checkpoint_records: int = Field(500_000, ge=1, description="Records after which one is taken at once.")
+    cache_size: int | None = Field(
+        None,
+        ge=1,
+        description="Agents that a worker keeps in memory; the others only in its local store. Unset: all.",
+    )
     update_interval: Seconds = Field(
         0.1, description="The longest that a fetch waits at the broker for the first record, in seconds."
     )

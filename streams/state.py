@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from models.events import DEFAULT_FLEET
 from models.fields import Id
 from models.fleet.views import summary
+from models.fold import Table
 from models.ingress.rows import AgentRow, names_of
 from models.ingress.windows import LOAD
 from streams.folds import fleet_fold
@@ -111,15 +112,15 @@ class _AgentStates(Mapping[str, AgentState]):
         self._fleet = fleet
 
     def __getitem__(self, agent_id: str) -> AgentState:
-        for rows in self._rows():
-            row = rows.get(f"{self._fleet}/{agent_id}")
+        for agents in self._agents():
+            row = agents.get(f"{self._fleet}/{agent_id}")
             if row is not None and row.state != "deregistered":
                 return _described(agent_id, row)
         raise KeyError(agent_id)
 
     def __iter__(self) -> Iterator[str]:
-        for rows in self._rows():
-            for key, row in rows.items():
+        for agents in self._agents():
+            for key, row in agents.items():
                 fleet, agent_id = names_of(key)
                 if fleet == self._fleet and row.state != "deregistered":
                     yield agent_id
@@ -127,9 +128,9 @@ class _AgentStates(Mapping[str, AgentState]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def _rows(self) -> Iterator[Mapping[str, AgentRow]]:
+    def _agents(self) -> Iterator[Table[AgentRow]]:
         for task in self._table.tasks.values():
-            yield task.fold.tables["agents"].rows  # type: ignore[misc]
+            yield task.fold.tables["agents"]  # type: ignore[misc]
 
 
 def _described(agent_id: str, row: AgentRow) -> AgentState:

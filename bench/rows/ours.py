@@ -41,7 +41,7 @@ def main() -> None:
         folds = [ingress_fold(one) for one in table.tasks.values()]
         for fold in folds:
             fold.validate()
-        rows = sum(len(fold.tables["agents"].rows) for fold in folds)
+        rows = sum(len(fold.tables["agents"]) for fold in folds)
         meter.finish(rows=rows, **({"closed": closed} if task.options.get("windows") else {}))
         await app.stop()
 

@@ -79,7 +79,7 @@ def main() -> None:
         windows += fold(state, last)
         meter.count(len(last))
     closed = memory_now() - empty
-    rows = sum(len(state.fold.tables["agents"].rows) for state in states)
+    rows = sum(len(state.fold.tables["agents"]) for state in states)
     assert windows == rows, "all of them were open until now"
     meter.finish(rows=rows, open_bytes=round(opened / rows), closed_bytes=round(closed / rows))
 

@@ -40,7 +40,7 @@ def main() -> None:
         await done.wait()
         await engine.checkpoint()
         held = memory_now() - engine.idle
-        rows = sum(len(one.fold.tables["agents"].rows) for one in table.tasks.values())
+        rows = sum(len(one.fold.tables["agents"]) for one in table.tasks.values())
         meter.finish(rows=rows, closed_bytes=round(held / rows))
         await app.stop()
 

@@ -60,7 +60,7 @@ class Agents:
         Raises:
             Rejected: if the agent's state forbids it.
         """
-        row = self._table.rows.get(key)
+        row = self._table.get(key)
         if event.type in _OPERATOR_TYPES:
             return self._operate(event, row, original, headers)
         known = row is not None
@@ -89,6 +89,7 @@ class Agents:
             self._register(event, key, row)
         elif isinstance(event, AgentDeregistered):
             row.state = "deregistered"
+            self._watch.deregistered += 1
             self._watch.follow(key, row)
         self._outbox.fact(event.type, event.fleet, original, headers)
         return "applied"
@@ -193,6 +194,8 @@ class Agents:
 
     def _enter(self, key: str, row: AgentRow) -> None:
         """An agent appears, for the first time or again after it deregistered."""
+        if row.state == "deregistered":
+            self._watch.deregistered -= 1
         row.state = "alive"
         row.status = ""
         row.capabilities = row.slots = row.resources = None

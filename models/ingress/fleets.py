@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from models.fold import Table
 from models.ingress.rows import AgentRow, FleetRow
@@ -71,7 +71,7 @@ class Fleets:
         """The fleet of the agent with this key."""
         return self.get(key.partition("/")[0])
 
-    def members(self, agents: Mapping[str, AgentRow]) -> Iterator[tuple[FleetState, str, AgentRow]]:
+    def members(self, agents: Table[AgentRow]) -> Iterator[tuple[FleetState, str, AgentRow]]:
         """Every agent, with its fleet and its key. Made for restores, which see a million of them."""
         prefix, fleet = "/", None
         for key, row in agents.items():

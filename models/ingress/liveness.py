@@ -117,17 +117,27 @@ class Watch:
         self._turns: dict[str, int] = {}
         self._wheel: dict[int, dict[str, None]] = {}
         self._least: dict[tuple[str, int], int] = {}
+        self.deregistered = 0
+        """Agents that said goodbye; whoever lets one go or come back counts it here."""
+
+    @property
+    def watched(self) -> int:
+        """Agents whose silence would mean something."""
+        return len(self._turns)
 
     def rebuild(self) -> None:
         """Derive everything anew: after a restart, and when a policy has changed."""
         self._turns.clear()
         self._wheel.clear()
         self._least.clear()
+        self.deregistered = 0
         following_tick = self._clock.rows[""].ticks + 1
         turns, wheel = self._turns, self._wheel
         rhythm: tuple[FleetState, int] | None = None
-        for fleet, key, row in self._fleets.members(self._agents.rows):
+        for fleet, key, row in self._fleets.members(self._agents):
             if not is_watched(row):
+                if row.state == "deregistered":
+                    self.deregistered += 1
                 continue
             # What ``_plan`` does, but the least silence is looked up for each run of agents that share it.
             if rhythm is None or rhythm[0] is not fleet or rhythm[1] != row.heartbeat_interval:
@@ -162,14 +172,14 @@ class Watch:
         for key in self._wheel.pop(clock.ticks, ()):
             if self._turns.get(key) != clock.ticks:
                 continue  # It has been put elsewhere since.
-            row = self._agents.rows[key]
+            row = self._agents[key]
             if self._silent_for_too_long(key, row, clock):
                 due.append(key)
             else:
                 self.follow(key, row)
         # The order on the wheel depends on its past, which a restart forgets.
         for key in sorted(due):
-            row = self._agents.rows[key]
+            row = self._agents[key]
             while is_watched(row) and self._silent_for_too_long(key, row, clock):
                 row.state = "suspected" if row.state == "alive" else "lost"
                 self._outbox.liveness(f"agent_{row.state}", *names_of(key), silence_of(row, clock))
@@ -179,8 +189,9 @@ class Watch:
     def validate(self) -> None:
         """Assert that exactly the watched agents have a turn to come."""
         now = self._clock.rows[""].ticks
-        watched = {key for key, row in self._agents.rows.items() if is_watched(row)}
+        watched = {key for key, row in self._agents.items() if is_watched(row)}
         assert watched == self._turns.keys(), watched ^ self._turns.keys()
+        assert self.deregistered == sum(row.state == "deregistered" for _, row in self._agents.items())
         for key, turn in self._turns.items():
             assert turn > now, f"the turn of {key} has passed"
             assert key in self._wheel[turn], f"{key} is not on the wheel"

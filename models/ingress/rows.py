@@ -174,7 +174,7 @@ class Tables:
     __slots__ = ("agents", "alerts", "clock", "fleets", "origins")
 
     def __init__(self) -> None:
-        self.agents = Table("agents", AgentRow)
+        self.agents = Table("agents", AgentRow, evictable=True)
         self.fleets = Table("fleets", FleetRow)
         self.clock = Table("clock", ClockRow)
         self.origins = Table("origins", OriginRow)

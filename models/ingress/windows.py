@@ -52,7 +52,7 @@ class Windows:
         """In all layouts together."""
 
     def rebuild(self) -> None:
-        for fleet, key, row in self._fleets.members(self._agents.rows):
+        for fleet, key, row in self._fleets.members(self._agents):
             window = row.window
             while window is not None:
                 self._open(fleet, window.start, key)
@@ -144,9 +144,11 @@ class Windows:
         """Assert that the open windows of fleets and of agents are the same, and none should be closed."""
         for name, fleet in self._fleets.states.items():
             rows = {(start, key) for start, keys in fleet.open.items() for key in keys}
-            agents = self._agents.rows.items()
             mine = [
-                (window, key) for key, row in agents if names_of(key)[0] == name for window in row.windows()
+                (window, key)
+                for key, row in self._agents.items()
+                if names_of(key)[0] == name
+                for window in row.windows()
             ]
             assert rows == {(window.start, key) for window, key in mine}
             assert len(rows) == len(mine)
@@ -201,7 +203,7 @@ class Windows:
         aggregates = 0
         # Keys begin with the fleet, so this is the order of agent ids.
         for key in sorted(fleet.open.pop(start)):
-            row = self._agents.rows[key]
+            row = self._agents[key]
             window = _take_out(row, start)
             self._agents.touch(key)
             metrics = len(window.cells) // CELL.size

@@ -45,6 +45,7 @@ DIMENSIONS: Mapping[str, list[float]] = {
     "agents": [1_000, 10_000, 100_000],
     "partitions": [1, 4, 16],
     "checkpoint_interval": [0.25, 1, 5],
+    "cache_size": [10_000, 5_000, 1_000],
     "processes": [1, 2],
 }
 """What ``scale`` varies."""
@@ -245,10 +246,11 @@ def scale(
     plot: Plot = None,
     json: Json = False,
 ) -> None:
-    """Measure what an event costs with more agents or partitions, rarer checkpoints, a second process.
+    """Measure what an event costs with more agents, partitions or processes, fewer checkpoints or rows in memory.
 
-    One thing is varied at a time: agents, partitions, checkpoint_interval (seconds) or processes. All else
-    stays as --agents and --partitions say, with one checkpoint a second and one process. How much the broker works
+    One thing is varied at a time: agents, partitions, checkpoint_interval (seconds), cache_size (agents in
+    memory) or processes. All else stays as --agents and --partitions say, with one checkpoint a second, all
+    agents in memory and one process. How much the broker works
     is told, too, where it is the one that was started for it.
 
     [bold]Examples[/]

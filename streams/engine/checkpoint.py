@@ -22,6 +22,7 @@ from models.fold import Record
 from streams.engine.changelog import intruders, mark_key, mark_value, row_header
 from streams.engine.errors import (
     ChangelogNotWritten,
+    ColdRowsLost,
     Fenced,
     NotDelivered,
     OutputsNotDelivered,
@@ -69,12 +70,13 @@ class Checkpointer:
         self.last_seconds = 0.0
         """How long the last one took."""
 
-    async def take(self, tasks: Sequence[PartitionTask]) -> None:
+    async def take(self, tasks: Sequence[PartitionTask], row_limit: int | None = None) -> None:
         """Save the state of these partitions as of now.
 
         1. Outputs of all records before the position are acked.
         2. Changed rows and a closing mark, with that position, are acked in the changelog.
-        3. The local store holds the same rows, in one atomic write.
+        3. The local store holds the same rows, in one atomic write. What is more than ``row_limit`` rows of an
+           evictable table may leave memory then.
         4. The group's offset is committed; advisory, and tried again at the next checkpoint if it fails.
 
         Partitions that turn out to belong to somebody else are reported as fenced and left out from step 3 on.
@@ -82,6 +84,7 @@ class Checkpointer:
         Raises:
             OutputsNotDelivered: in step 1.
             ChangelogNotWritten: in step 2.
+            ColdRowsLost: in step 3, if the local store of a partition fails that has rows nowhere else at hand.
             PositionWentBack: never, we hope.
         """
         async with self._one_at_a_time:
@@ -101,6 +104,8 @@ class Checkpointer:
             # A task may have been given up while its rows were under way: then its store is another's by now.
             owned = [checkpoint for checkpoint in owned if checkpoint.task.failure is None]
             self._write_stores(owned)  # 3
+            if row_limit is not None:
+                _make_room(tasks, owned, row_limit)
             failpoint("checkpoint.store-written")
             for checkpoint in owned:
                 checkpoint.task.saved_position = checkpoint.mark.position
@@ -201,6 +206,9 @@ class Checkpointer:
                 task.store.write(checkpoint.changes, meta)
             except StoreDamaged as error:
                 # Correctness does not need it: the changelog has everything, and the next start rebuilds it.
+                if task.cold_rows:
+                    task.failure = ColdRowsLost(task.table, task.partition, task.cold_rows, str(error))
+                    raise task.failure from error
                 log.warning(
                     "local store dropped",
                     extra={"table": task.table, "partition": task.partition, "reason": str(error)},
@@ -223,6 +231,12 @@ class Checkpointer:
         for task in tasks:
             if (task.topic, task.partition) in due:
                 task.committed_position = due[task.topic, task.partition]
+
+
+def _make_room(tasks: Sequence[PartitionTask], owned: Sequence[PendingCheckpoint], row_limit: int) -> None:
+    saved = {id(checkpoint.task): checkpoint.changes for checkpoint in owned}
+    for task in tasks:
+        task.make_room(row_limit, saved.get(id(task), ()))
 
 
 def _refuse_to_go_back(checkpoint: PendingCheckpoint) -> None:

@@ -114,6 +114,23 @@ class RowsUnreadable(PartitionError):
     """Rows in the changelog do not fit the tables of this version of the fold."""
 
 
+class ColdRowsLost(PartitionError):
+    """The local store failed while it held rows that memory had no room for.
+
+    Attributes:
+        rows: How many there were.
+    """
+
+    def __init__(self, table: str, partition: int, rows: int, reason: str) -> None:
+        super().__init__(
+            table,
+            partition,
+            f"the local store failed while {rows} rows were only there, since memory had no room for them "
+            f"(cache_size): {reason}. Nothing is lost: a restart reads them from the changelog. Look at the disk",
+        )
+        self.rows = rows
+
+
 class StoreInUse(PartitionError):
     """Another process has the local store open."""
 

@@ -33,13 +33,14 @@ from streams.engine.changelog import Mark, Replay, digest_of, fence_key, hash_ro
 from streams.engine.errors import (
     ChangelogCorrupt,
     ChangelogNotWritten,
+    ColdRowsLost,
     RecordsLost,
     RestoreFailed,
     TopicRecreated,
 )
 from streams.engine.producer import OUTPUT_BATCH_BYTES, EngineProducer
-from streams.engine.store import LocalStore, Snapshot, StoreDamaged, StoreMeta
-from streams.engine.task import PartitionTask
+from streams.engine.store import COLD, LocalStore, Snapshot, StoreDamaged, StoreMeta
+from streams.engine.task import PartitionTask, evictable
 from streams.failpoints import failpoint
 
 log = logging.getLogger("coordinator.engine")
@@ -68,6 +69,7 @@ class Source:
 class _Restoring:
     partition: int
     fence: int
+    fold: Fold
     store: LocalStore
     snapshot: Snapshot | None
     replay: Replay
@@ -135,9 +137,17 @@ class Restorer:
         """Partitions whose hot state the last restore took up again."""
 
     async def restore(
-        self, partitions: Collection[int], warm: Mapping[int, PartitionTask]
+        self,
+        partitions: Collection[int],
+        warm: Mapping[int, PartitionTask],
+        row_limit: int | None = None,
     ) -> dict[int, PartitionTask]:
         """The tasks of these partitions, ready to fold.
+
+        Args:
+            partitions: Of the source topic.
+            warm: Given up before, and perhaps still good.
+            row_limit: Rows of each evictable table that go into memory; the others stay in the local store.
 
         Raises:
             PartitionError: one of its kinds, naming what is wrong with which partition.
@@ -146,7 +156,7 @@ class Restorer:
         collects = gc.isenabled()
         gc.disable()  # rows are no garbage, and looking through them again and again takes a tenth of the time
         try:
-            return await self._restore(partitions, warm)
+            return await self._restore(partitions, warm, row_limit)
         except KafkaError as error:
             raise RestoreFailed(self._source.table, self._source.changelog, error) from error
         finally:
@@ -154,7 +164,7 @@ class Restorer:
                 gc.enable()
 
     async def _restore(
-        self, partitions: Collection[int], warm: Mapping[int, PartitionTask]
+        self, partitions: Collection[int], warm: Mapping[int, PartitionTask], row_limit: int | None
     ) -> dict[int, PartitionTask]:
         started = time.monotonic()
         self.records_read = 0
@@ -171,14 +181,14 @@ class Restorer:
             else:
                 if task is not None:
                     task.store.close()
-                cold.append(self._begin(partition, fence))
+                cold.append(self._begin(partition, fence, row_limit))
         try:
             async with self._consumer() as consumer:
                 await self._read_until_proved(consumer, cold)
                 failpoint("restore.changelog-read")
                 bounds = await self._bounds(consumer, partitions)
                 for restoring in cold:
-                    tasks[restoring.partition] = self._open(restoring, bounds[restoring.partition])
+                    tasks[restoring.partition] = self._open(restoring, bounds[restoring.partition], row_limit)
         except (
             BaseException
         ):  # a newer rebalance cancels restores; who comes next must find the stores closed
@@ -240,18 +250,19 @@ class Restorer:
 
     # -- 2: the local copy ------------------------------------------------------------------------------------
 
-    def _begin(self, partition: int, fence: int) -> _Restoring:
-        store = self._source.open_store(partition)
+    def _begin(self, partition: int, fence: int, row_limit: int | None) -> _Restoring:
+        fold, store = self._source.make_fold(partition), self._source.open_store(partition)
+        limits = {} if row_limit is None else dict.fromkeys(evictable(fold), row_limit)
         snapshot = None
         try:
-            snapshot = store.load()
+            snapshot = store.load(limits)
             if snapshot is not None:
                 self._check_usable(snapshot.meta, fence)
         except StoreDamaged as error:
             self._drop(store, str(error))
             snapshot = None
         failpoint("restore.store-loaded")
-        return _Restoring(partition, fence, store, snapshot, _replay_from(snapshot))
+        return _Restoring(partition, fence, fold, store, snapshot, _replay_from(snapshot))
 
     def _check_usable(self, meta: StoreMeta, fence: int) -> None:
         age = time.time() - meta.saved_at
@@ -316,7 +327,7 @@ class Restorer:
 
     # -- 4: the task ------------------------------------------------------------------------------------------
 
-    def _open(self, restoring: _Restoring, bounds: tuple[int, int]) -> PartitionTask:
+    def _open(self, restoring: _Restoring, bounds: tuple[int, int], row_limit: int | None) -> PartitionTask:
         replay, store = restoring.replay, restoring.store
         mark = replay.mark
         position = bounds[0] if mark is None else mark.position
@@ -324,15 +335,15 @@ class Restorer:
             table=self._source.table,
             topic=self._source.topic,
             partition=restoring.partition,
-            fold=self._source.make_fold(restoring.partition),
+            fold=restoring.fold,
             store=store,
             position=position,
             epoch=restoring.fence,
         )
         if mark is not None:
             task.saved_position = mark.position
-            self._bring_up_to_date(restoring, mark)
-        task.fill(replay.rows, restoring.hashes, restoring.digest)
+            bring_up_to_date(store, replay, mark, self._source.changelog)
+        task.fill(replay.rows, restoring.hashes, restoring.digest, row_limit)
         task.repairs, task.tombstones_due = replay.repairs, replay.deleted
         if task.repairs:
             log.warning(
@@ -345,31 +356,6 @@ class Restorer:
                 extra={"table": task.table, "partition": task.partition, "earliest": bounds[0]},
             )
         return task
-
-    def _bring_up_to_date(self, restoring: _Restoring, mark: Mark) -> None:
-        """Write to the local store what the changelog had more."""
-        replay, store = restoring.replay, restoring.store
-        try:
-            store.write(
-                replay.rows
-                if replay.changed is None
-                else {key: replay.rows.get(key) for key in replay.changed},
-                StoreMeta(
-                    changelog=self._source.changelog,
-                    epoch=mark.epoch,
-                    position=mark.position,
-                    changelog_offset=replay.after_mark,
-                    rows=mark.rows,
-                    digest=mark.digest,
-                    saved_at=time.time(),
-                ),
-            )
-            failpoint("restore.store-updated")
-        except StoreDamaged as error:
-            log.warning(
-                "local store dropped",
-                extra={"table": store.table, "partition": store.partition, "reason": str(error)},
-            )
 
     # -- Kafka ------------------------------------------------------------------------------------------------
 
@@ -395,6 +381,37 @@ class Restorer:
         source = [TopicPartition(self._source.topic, partition) for partition in partitions]
         first, end = await consumer.beginning_offsets(source), await consumer.end_offsets(source)
         return {at.partition: (first[at], end[at]) for at in source}
+
+
+def bring_up_to_date(store: LocalStore, replay: Replay, mark: Mark, changelog: str) -> None:
+    """Write to a local store what the changelog had more.
+
+    Raises:
+        ColdRowsLost: if that fails, and rows were left there. There is no store any more then.
+    """
+    rows = replay.rows
+    try:
+        store.write(
+            rows if replay.changed is None else {key: rows.get(key) for key in replay.changed},
+            StoreMeta(
+                changelog=changelog,
+                epoch=mark.epoch,
+                position=mark.position,
+                changelog_offset=replay.after_mark,
+                rows=mark.rows,
+                digest=mark.digest,
+                saved_at=time.time(),
+            ),
+        )
+        failpoint("restore.store-updated")
+    except StoreDamaged as error:
+        log.warning(
+            "local store dropped",
+            extra={"table": store.table, "partition": store.partition, "reason": str(error)},
+        )
+        cold = sum(payload is COLD for payload in rows.values())
+        if cold:
+            raise ColdRowsLost(store.table, store.partition, cold, str(error)) from error
 
 
 def _replay_from(snapshot: Snapshot | None) -> Replay:

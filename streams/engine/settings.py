@@ -29,6 +29,10 @@ class EngineSettings:
     caught_up_lag: int = 5_000
     """Records that a partition may lie behind the end of its log and still count as keeping up."""
 
+    cache_size: int | None = None
+    """Rows of an evictable table that are kept in memory, over all partitions, beside those that changed since the
+    last checkpoint; the others only in the local store. ``None``: all."""
+
     fetch_max_wait: float = 0.1
     """How long a fetch waits at the broker for the first record."""
     fetch_max_bytes: int = 32 << 20

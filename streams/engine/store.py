@@ -12,14 +12,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 from rocksdict import Options, Rdict, WriteBatch
 
-from streams.engine.changelog import hash_rows
+from streams.engine.changelog import digest_of, hash_rows, row_hash
 from streams.engine.errors import StoreInUse
 
 log = logging.getLogger("coordinator.engine")
@@ -27,6 +27,9 @@ log = logging.getLogger("coordinator.engine")
 _FORMAT = 2
 _META_KEY = b"\0meta"
 _WRITE_BUFFER_BYTES = 8 << 20
+
+COLD = b""
+"""Stands for the payload of a row that was proved and then left where it is. No row is encoded as nothing."""
 
 
 class StoreMeta(msgspec.Struct, frozen=True):
@@ -50,6 +53,7 @@ class StoreMeta(msgspec.Struct, frozen=True):
 class Snapshot:
     meta: StoreMeta
     rows: dict[bytes, bytes]
+    """Payloads by row key; some may be :data:`COLD`."""
     hashes: dict[bytes, int]
 
 
@@ -72,8 +76,12 @@ class LocalStore:
         """Why there is no local copy at the moment."""
         self._database: Rdict | None = None
 
-    def load(self) -> Snapshot | None:
+    def load(self, limits: Mapping[bytes, int] | None = None) -> Snapshot | None:
         """All rows, proved; ``None`` if there are none yet.
+
+        Args:
+            limits: How many rows are wanted of the tables whose keys have these prefixes. The others are read and
+                proved like all, and left :data:`COLD`.
 
         Raises:
             StoreDamaged: on any doubt.
@@ -81,19 +89,7 @@ class LocalStore:
         """
         if not self.directory.exists():
             return None
-        rows: dict[bytes, bytes] = {}
-        try:
-            # Not ``items()``: it hides the status, without which a damaged block looks like the end.
-            iterator = self._open().iter()
-            iterator.seek_to_first()
-            while iterator.valid():
-                rows[iterator.key()] = iterator.value()
-                iterator.next()
-            iterator.status()
-        except StoreInUse:
-            raise
-        except Exception as error:  # rocksdict raises bare ``Exception`` and has no narrower root
-            raise StoreDamaged(f"it cannot be read: {error}") from error
+        rows, hashes = self._read(limits) if limits else (dict(self.scan(b"")), None)
         encoded = rows.pop(_META_KEY, None)
         if encoded is None:
             if rows:
@@ -105,13 +101,63 @@ class LocalStore:
             raise StoreDamaged(f"its description cannot be read: {error}") from error
         if meta.format != _FORMAT:
             raise StoreDamaged(f"its format is {meta.format}, not {_FORMAT}")
-        hashes, digest = hash_rows(rows)
+        if hashes is None:
+            hashes, digest = hash_rows(rows)
+        else:
+            del hashes[_META_KEY]
+            digest = digest_of(hashes.values())
         if len(rows) != meta.rows or digest != meta.digest:
             raise StoreDamaged(
                 f"it holds {len(rows)} rows with digest {digest:016x}, should be {meta.rows} with "
                 f"{meta.digest:016x}"
             )
         return Snapshot(meta, rows, hashes)
+
+    def _read(self, limits: Mapping[bytes, int]) -> tuple[dict[bytes, bytes], dict[bytes, int]]:
+        """All there is, and its hashes; payloads only as far as the limits allow."""
+        room = dict(limits)
+        rows, hashes = {}, {}
+        for key, payload in self.scan(b""):
+            hashes[key] = row_hash(key, payload)
+            prefix = key[: key.find(b"/") + 1]
+            if prefix in room:
+                if room[prefix] <= 0:
+                    payload = COLD
+                room[prefix] -= 1
+            rows[key] = payload
+        return rows, hashes
+
+    def get(self, key: bytes) -> bytes | None:
+        """One row, as it is; whoever asks must prove it.
+
+        Raises:
+            StoreDamaged: if it cannot be read.
+        """
+        try:
+            return self._open().get(key)  # type: ignore[no-any-return]
+        except StoreInUse:
+            raise
+        except Exception as error:  # rocksdict raises bare ``Exception`` and has no narrower root
+            raise StoreDamaged(f"it cannot be read: {error}") from error
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All rows whose keys begin with ``prefix``, as of now, in the order of their keys; not proved.
+
+        Raises:
+            StoreDamaged: if they cannot be read to the end.
+        """
+        try:
+            # Not ``items()``: it hides the status, without which a damaged block looks like the end.
+            iterator = self._open().iter()
+            iterator.seek(prefix)
+            while iterator.valid() and (key := iterator.key()).startswith(prefix):
+                yield key, iterator.value()
+                iterator.next()
+            iterator.status()
+        except StoreInUse:
+            raise
+        except Exception as error:
+            raise StoreDamaged(f"it cannot be read: {error}") from error
 
     def write(self, changes: Mapping[bytes, bytes | None], meta: StoreMeta) -> None:
         """Apply one checkpoint, atomically; ``None`` deletes a row.

@@ -146,12 +146,17 @@ class FoldTable(FaustTable):
     async def restore(self, partitions: Collection[int]) -> dict[int, PartitionTask]:
         """The tasks of these partitions; see ``Restorer.restore``."""
         assert self.restorer is not None
-        return await self.restorer.restore(partitions, self.warm)
+        return await self.restorer.restore(partitions, self.warm, self._row_limit(len(partitions)))
 
     async def save(self, tasks: Sequence[PartitionTask]) -> None:
         """A checkpoint of these tasks; see ``Checkpointer.take``."""
         assert self.checkpointer is not None
-        await self.checkpointer.take(tasks)
+        await self.checkpointer.take(tasks, self._row_limit(len(tasks)))
+
+    def _row_limit(self, partitions: int) -> int | None:
+        """What each of so many partitions may keep in memory."""
+        cache_size = self._engine.settings.cache_size
+        return None if cache_size is None else cache_size // max(1, partitions)
 
     @property
     def checkpoint_seconds(self) -> float:
@@ -182,6 +187,7 @@ class FoldTable(FaustTable):
                     "caught_up": self.caught_up(partition),
                     "epoch": task.epoch,
                     "rows": len(task.hashes),
+                    "cold_rows": task.cold_rows,
                     "local_store": task.store.failure or "good",
                 }
                 for partition, task in sorted(self.tasks.items())

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from models.fold import Fold, Output, Record
 from streams.engine.batches import RecordBatch
 from streams.engine.changelog import Mark, add_digests, row_hash, row_key, split_row_key
-from streams.engine.errors import FoldFailed, OutOfMemory, PartitionPoisoned, RowsUnreadable
-from streams.engine.store import LocalStore
+from streams.engine.cold import StoredRows
+from streams.engine.errors import ColdRowsLost, FoldFailed, OutOfMemory, PartitionPoisoned, RowsUnreadable
+from streams.engine.store import COLD, LocalStore
+
+_MIGRATE = (
+    "Rows may only gain fields with defaults: run the version that wrote them, or migrate under a new application "
+    "id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,11 @@ class PendingCheckpoint:
     mark_turn: int
     outputs: Sequence[asyncio.Future[None]]
     """Sends of all that was put out by records before the mark's position."""
+
+
+def evictable(fold: Fold) -> list[bytes]:
+    """Prefixes of the row keys of its tables that need not be in memory."""
+    return [row_key(name, "") for name, table in fold.tables.items() if table.evictable]
 
 
 class PartitionTask:
@@ -112,6 +125,7 @@ class PartitionTask:
         Raises:
             FoldFailed: if the fold raised. The task is poisoned: its rows are neither the old nor the new ones.
             OutOfMemory: if it found no memory, with the same consequence.
+            ColdRowsLost: if it needed a row that the local store does not give, with the same consequence.
         """
         if self.failure is not None:
             raise PartitionPoisoned(
@@ -120,6 +134,9 @@ class PartitionTask:
         records = batch.since(self.position)
         try:
             outputs = self.fold.fold(records)
+        except ColdRowsLost as error:
+            self.failure = error
+            raise
         except MemoryError as error:
             self.failure = OutOfMemory()
             raise self.failure from error
@@ -141,13 +158,25 @@ class PartitionTask:
 
     # -- rows -------------------------------------------------------------------------------------------------
 
-    def fill(self, rows: Mapping[bytes, bytes], hashes: dict[bytes, int], digest: int) -> None:
+    def fill(
+        self, rows: Mapping[bytes, bytes], hashes: dict[bytes, int], digest: int, limit: int | None = None
+    ) -> None:
         """Put restored rows into the fold's tables.
+
+        Args:
+            rows: Encoded, by row key. The local store holds them too, if it is good, and those that are ``COLD``.
+            hashes: Of these rows.
+            digest: Of all hashes.
+            limit: Rows of each evictable table that go into memory; ``None`` for all.
 
         Raises:
             RowsUnreadable: if they do not fit this version of the fold.
+            ColdRowsLost: if the local store does not give what is not in memory.
         """
+        self.hashes, self.digest = hashes, digest
         tables = self.fold.tables
+        if limit is not None and self.store.failure is None:
+            rows = self._leave_cold(rows, limit)
         ways = {row_key(name, ""): (table.rows, table.decode) for name, table in tables.items()}
         prefix = b"/"
         for key, payload in rows.items():
@@ -160,13 +189,58 @@ class PartitionTask:
                 raise RowsUnreadable(
                     self.table,
                     self.partition,
-                    f"row {key.decode()!r} cannot be decoded ({error!r}). Rows may only gain fields with "
-                    "defaults: run the version that wrote it, or migrate under a new application id",
+                    f"row {key.decode()!r} cannot be decoded ({error!r}). {_MIGRATE}",
                 ) from error
-        self.hashes, self.digest = hashes, digest
-        self.fold.restored()
+        try:
+            self.fold.restored()
+        except msgspec.MsgspecError as error:
+            raise RowsUnreadable(
+                self.table, self.partition, f"a row cannot be decoded ({error!r}). {_MIGRATE}"
+            ) from error
         for table in tables.values():
             table.dirty.clear()  # what ``restored`` derived was not changed
+
+    def _leave_cold(self, rows: Mapping[bytes, bytes], limit: int) -> Mapping[bytes, bytes]:
+        """The rows that go into memory; of each evictable table the first."""
+        cold = {row_key(name, ""): rows for name, rows in self._cold().items()}
+        room = dict.fromkeys(cold, limit)
+        warm = {}
+        for key, payload in rows.items():
+            prefix = key[: key.index(b"/") + 1]
+            if prefix not in room:
+                warm[key] = payload
+            elif payload is not COLD and room[prefix] > 0:
+                room[prefix] -= 1
+                warm[key] = payload
+            else:
+                cold[prefix].leave_out()
+        return warm
+
+    def _cold(self) -> dict[str, StoredRows]:
+        """Of each evictable table the rows that are not in memory."""
+        cold = {}
+        for name, table in self.fold.tables.items():
+            if table.evictable:
+                if not isinstance(table.cold, StoredRows):
+                    table.cold = StoredRows(table, self.hashes, self.store)
+                cold[name] = table.cold
+        return cold
+
+    @property
+    def cold_rows(self) -> int:
+        """Rows that only the local store holds, and the changelog."""
+        return sum(len(table.cold) for table in self.fold.tables.values() if table.cold is not None)
+
+    def make_room(self, limit: int, used: Iterable[bytes]) -> None:
+        """Put out of memory what an evictable table has above ``limit`` rows; right after the store was written.
+
+        Args:
+            limit: Rows of each such table that stay. What has changed since the checkpoint stays as well.
+            used: Row keys that the checkpoint has saved.
+        """
+        if self.failure is None and self.store.failure is None:
+            for cold in self._cold().values():
+                cold.make_room(limit, used)
 
     def begin_checkpoint(self) -> PendingCheckpoint:
         """Take everything that changed since the last one. No await may happen inside."""
@@ -197,7 +271,7 @@ class PartitionTask:
     def _encoded(self, key: bytes) -> bytes | None:
         name, key_in_table = split_row_key(key)
         table = self.fold.tables.get(name)
-        row = None if table is None else table.rows.get(key_in_table)
+        row = None if table is None else table.get(key_in_table)
         return None if table is None or row is None else table.encode(row)
 
     def _count(self, changes: dict[bytes, bytes | None], repairs: Mapping[bytes, None]) -> None:

@@ -20,6 +20,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -91,10 +92,11 @@ class Chaos:
             "COORDINATOR_SESSION_TIMEOUT": str(SESSION_TIMEOUT),
             "COORDINATOR_CHECKPOINT_INTERVAL": "0.5",
         }
+        bounded = {**settings, "COORDINATOR_CACHE_SIZE": str(AGENTS // 2)}
         # One more than ever belong to the load: its coming makes the others give partitions up.
         self._workers = [
-            WorkerProcess(bootstrap, prefix, directory / f"worker-{number}", **settings)
-            for number in range(MOST_WORKERS + 1)
+            WorkerProcess(bootstrap, prefix, directory / f"worker-{number}", **own)
+            for number, own in zip(range(MOST_WORKERS + 1), cycle((bounded, settings)), strict=False)
         ]
         self._wanted = 1
         self._load = Load(bootstrap, prefix, agents=AGENTS, seed=seed)

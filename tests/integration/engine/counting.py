@@ -36,7 +36,7 @@ class CountFold:
     """Counts per key; forgets a key at ``{"forget": true}``; puts out one record for each it reads."""
 
     def __init__(self, target: str) -> None:
-        self.counts = Table("counts", Count)
+        self.counts = Table("counts", Count, evictable=True)
         self.clock = Table("clock", Count)
         self.target = target
 
@@ -48,7 +48,7 @@ class CountFold:
         pass
 
     def validate(self) -> None:
-        assert sum(row.records for row in self.counts.rows.values()) >= 0
+        assert sum(row.records for _, row in self.counts.items()) >= 0
 
     def fold(self, records: Sequence[Record]) -> list[Output]:
         outputs = []
@@ -90,6 +90,7 @@ def build() -> faust.App:
             data_dir=Path(environment["DATA_DIR"]),
             instance_id=environment.get("INSTANCE"),
             checkpoint_interval=float(environment.get("CHECKPOINT_INTERVAL", "0.3")),
+            cache_size=int(environment["CACHE_SIZE"]) if "CACHE_SIZE" in environment else None,
             session_timeout=float(environment.get("SESSION_TIMEOUT", "6")),
             request_timeout=float(environment.get("REQUEST_TIMEOUT", "15")),
             delivery_timeout=float(environment.get("DELIVERY_TIMEOUT", "45")),
@@ -136,7 +137,7 @@ def build() -> faust.App:
                     f"{partition}/{table_name}/{key}": msgspec.to_builtins(row)
                     for partition, task in table.tasks.items()
                     for table_name, table_of in task.fold.tables.items()
-                    for key, row in table_of.rows.items()
+                    for key, row in table_of.items()
                 }
                 for name, table in engine.tables.items()
             }

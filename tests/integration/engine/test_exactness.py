@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import shutil
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -42,6 +43,29 @@ async def test_kill_9_under_load_loses_and_doubles_nothing(lab: Lab) -> None:
     lab.sent = len(await lab.read("events"))
     await lab.everything_is_exact(survivor)
     await survivor.stop()
+
+
+@pytest.mark.timeout(600 if LONG else 120)
+async def test_rows_that_memory_has_no_room_for_count_like_all_others(lab: Lab) -> None:
+    """Five rows of a hundred for each partition, and no more after any start."""
+    kills, random_ = (20 if LONG else 2), random.Random(2)
+    await lab.create_topics()
+    producing = asyncio.ensure_future(lab.produce(numbered(1000 * (kills + 6), keys=400), per_second=300))
+    for _ in range(kills):
+        worker = Worker(lab, "a", INSTANCE="a", CACHE_SIZE="20")
+        await worker.until(lambda status: cold_rows(status) > 200)
+        await asyncio.sleep(random_.uniform(0.0, 1.5))
+        await worker.kill()
+    producing.cancel()
+    await asyncio.wait([producing])
+    survivor = Worker(lab, "a", INSTANCE="a", CACHE_SIZE="20")
+    lab.sent = len(await lab.read("events"))
+    await lab.everything_is_exact(survivor)
+    await survivor.stop()
+
+
+def cold_rows(status: dict[str, Any]) -> int:
+    return sum(at["cold_rows"] for at in status["tables"]["first"]["partitions"].values())
 
 
 async def test_workers_may_join_and_leave_at_once(lab: Lab) -> None:

@@ -88,6 +88,36 @@ async def test_a_disk_that_fills_up_costs_the_local_store_and_no_record(
     await stores_hold_what_the_changelog_holds(lab, again)
 
 
+async def test_a_disk_that_fails_under_rows_that_memory_has_no_room_for_ends_the_worker(
+    lab: Lab, machine: FaultyMachine
+) -> None:
+    """The next one has them from the changelog, and keeps them all in memory until the disk is good again."""
+    await lab.create_topics()
+    await lab.produce(numbered(4_000, keys=1_000))
+    worker = Worker(lab, "a", CACHE_SIZE="40", **machine.environment)
+    await lab.everything_is_exact(worker)
+    machine.order(full=1, room=0)
+    await lab.produce(numbered(100, keys=10, start=4_000))
+    assert await worker.exit_status() == 1
+    assert "rows were only there" in worker.log
+    assert "No space left on device" in worker.log
+
+    again = Worker(lab, "a", CACHE_SIZE="40", **machine.environment)
+    await lab.everything_is_exact(again)
+    status = again.status()
+    assert status is not None
+    assert not any(at["cold_rows"] for at in status["tables"]["first"]["partitions"].values())
+    await again.stop()
+    machine.order(full=0)
+    last = Worker(lab, "a", CACHE_SIZE="40", **machine.environment)
+    await lab.everything_is_exact(last)
+    await last.until(
+        lambda status: any(at["cold_rows"] for at in status["tables"]["first"]["partitions"].values())
+    )
+    await last.stop()
+    await stores_hold_what_the_changelog_holds(lab, last)
+
+
 @pytest.mark.skipif(not LONG, reason="long: says little more than a disk that fills up")
 async def test_a_disk_that_is_full_from_the_start_stops_nobody(lab: Lab, machine: FaultyMachine) -> None:
     await lab.create_topics()
