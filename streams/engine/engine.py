@@ -23,7 +23,6 @@ from faust.types import TP
 from models.fold import Fold, Headers, Output, Record
 from streams.engine.aiokafka_internals import Reader, choose_reader
 from streams.engine.batches import RecordBatch
-from streams.engine.changelog_topic import check_changelog
 from streams.engine.deliveries import DeliveryWatch
 from streams.engine.errors import (
     EngineError,
@@ -36,9 +35,11 @@ from streams.engine.group_progress import GroupProgress
 from streams.engine.lifeline import REBALANCING, RESTORING, STOPPING, Lifeline
 from streams.engine.manager import FoldTableManager
 from streams.engine.producer import EngineProducer
+from streams.engine.restore import check_position
 from streams.engine.settings import EngineSettings
 from streams.engine.table import FoldTable
 from streams.engine.task import PartitionTask
+from streams.engine.topics import check_changelog, check_existence
 from streams.engine.transport import QUEUED_BATCHES, BatchSchema, NullMonitor, Transport
 from streams.engine.watchdog import RUNNING, Watchdog
 from streams.errors import BrokerUnreachable
@@ -226,6 +227,9 @@ class Engine:
             table.name: [tp.partition for tp in assigned if tp.topic == table.source_name]
             for table in self.tables.values()
         }
+        unread = [table.source_name for table in self.tables.values() if not wanted[table.name]]
+        if unread:  # others have them all, or there is nothing any more that anybody could have
+            await check_existence(self.settings.bootstrap_servers, unread)
         restored = await asyncio.gather(
             *(table.restore(wanted[table.name]) for table in self.tables.values())
         )
@@ -338,19 +342,47 @@ class Engine:
             task.failure.__cause__ = error
             self.fail(task.failure)
 
-    def fetch_again(self, task: PartitionTask, start: int) -> None:
-        """A batch begins behind the position, as Faust drops batches when it rebalances: go back for the gap."""
+    def batch_fetched(self, batch: RecordBatch) -> None:
+        """Hear of a batch before Faust does, which drops what it takes for read, be it of another log."""
+        for table in self.tables.values():
+            task = table.tasks.get(batch.partition) if table.source_name == batch.topic else None
+            if task is not None and batch.high_watermark < task.position:
+                self.fetch_again(task, batch)
+
+    def fetch_again(self, task: PartitionTask, batch: RecordBatch) -> None:
+        """A batch does not fit the position: look why, and read from there again.
+
+        One that begins behind it may only say that Faust dropped batches when it rebalanced. But aiokafka goes to
+        the beginning of a log, silently, where retention has deleted what it should read next, and where the log
+        is another one and ends before that.
+        """
         now = time.monotonic()
         if now - task.sought_at < _REFETCH_EVERY:
             return
         task.sought_at = now
         log.info(
             "gap, fetching again",
-            extra={"table": task.table, "partition": task.partition, "position": task.position, "got": start},
+            extra={
+                "table": task.table,
+                "partition": task.partition,
+                "position": task.position,
+                "got": batch.start,
+                "end": batch.high_watermark,
+            },
         )
-        self._lifeline.spawn(
-            self.app.consumer.seek_to({TP(task.topic, task.partition): task.position}), "fetch again"
-        )
+        self._lifeline.spawn(self._fetch_again(task), "fetch again")
+
+    async def _fetch_again(self, task: PartitionTask) -> None:
+        place = TP(task.topic, task.partition)
+        consumer = self.app.consumer
+        try:
+            first, end = await consumer.earliest_offsets(place), await consumer.highwaters(place)
+        except KafkaError as error:
+            log.warning("the bounds of a log are unknown", extra={"topic": task.topic, "reason": repr(error)})
+        else:
+            if task.failure is None:
+                check_position(task, first[place], end[place])
+        await consumer.seek_to({place: task.position})
 
     def positions(self) -> dict[TP, int]:
         """Where each open partition wants to be read from."""

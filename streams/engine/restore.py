@@ -32,6 +32,7 @@ from streams.engine.aiokafka_internals import Reader
 from streams.engine.changelog import Mark, Replay, digest_of, fence_key, hash_rows, mark_value, row_hash
 from streams.engine.errors import (
     ChangelogCorrupt,
+    ChangelogLost,
     ChangelogNotWritten,
     ColdRowsLost,
     RecordsLost,
@@ -77,11 +78,19 @@ class _Restoring:
     """Whether the mark of the local copy was met where it must stand in the changelog."""
     hashes: dict[bytes, int] = field(default_factory=dict)
     digest: int = 0
+    distrusted: tuple[StoreMeta, str] | None = None
+    """The local copy that was there, and why it is not used. It stays on disk until something better is known."""
 
     @property
     def start(self) -> int | None:
         """Where to read from: at the local copy's mark; ``None`` is the beginning."""
         return None if self.snapshot is None else self.snapshot.meta.changelog_offset - 1
+
+    def distrust(self, reason: str) -> None:
+        """Read all of the changelog, whatever the local copy says."""
+        if self.snapshot is not None:
+            self.distrusted = self.snapshot.meta, reason
+        self.snapshot, self.replay = None, Replay()
 
     def apply(self, records: Sequence[Record]) -> bool:
         """Advance over the next records; true when there is no need to read on."""
@@ -196,7 +205,7 @@ class Restorer:
                 restoring.store.close()
             raise
         for partition, task in tasks.items():
-            _check_position(task, *bounds[partition])
+            check_position(task, *bounds[partition])  # a warm one, too
             task.catch_up_to = task.high_watermark = bounds[partition][1]
         self.warm = len(tasks) - len(cold)
         log.info(
@@ -256,22 +265,23 @@ class Restorer:
         snapshot = None
         try:
             snapshot = store.load(limits)
-            if snapshot is not None:
-                self._check_usable(snapshot.meta, fence)
         except StoreDamaged as error:
             self._drop(store, str(error))
-            snapshot = None
+        restoring = _Restoring(partition, fence, fold, store, snapshot, _replay_from(snapshot))
+        if snapshot is not None and (doubt := self._doubt(snapshot.meta, fence)):
+            restoring.distrust(doubt)
         failpoint("restore.store-loaded")
-        return _Restoring(partition, fence, fold, store, snapshot, _replay_from(snapshot))
+        return restoring
 
-    def _check_usable(self, meta: StoreMeta, fence: int) -> None:
+    def _doubt(self, meta: StoreMeta, fence: int) -> str:
         age = time.time() - meta.saved_at
         if meta.changelog != self._source.changelog:
-            raise StoreDamaged(f"it belongs to {meta.changelog}")
+            return f"it belongs to {meta.changelog}"
         if meta.changelog_offset > fence:
-            raise StoreDamaged(f"it is ahead of the changelog ({meta.changelog_offset} > {fence})")
+            return f"it is ahead of the changelog ({meta.changelog_offset} > {fence})"
         if age > self._source.trust_store_for:
-            raise StoreDamaged(f"it is {age:.0f} s old, and the changelog may have been compacted since")
+            return f"it is {age:.0f} s old, and the changelog may have been compacted since"
+        return ""
 
     def _drop(self, store: LocalStore, reason: str) -> None:
         log.warning(
@@ -294,15 +304,11 @@ class Restorer:
             for restoring in doubtful:
                 if attempt == 2:
                     raise _corrupt(self._source, restoring)
-                if restoring.snapshot is not None:
-                    self._drop(
-                        restoring.store,
-                        "with the changelog's tail it does not give the marked state"
-                        if restoring.anchored
-                        else f"its last checkpoint is not in {self._source.changelog}: it is of another log",
-                    )
-                restoring.snapshot = None
-                restoring.replay = Replay()
+                restoring.distrust(
+                    "with the changelog's tail it does not give the marked state"
+                    if restoring.anchored
+                    else f"its last checkpoint is not in {self._source.changelog}: it is of another log",
+                )
 
     async def _read_changelog(self, consumer: AIOKafkaConsumer, wanted: Sequence[_Restoring]) -> None:
         """Replay each partition up to its own fence."""
@@ -340,6 +346,15 @@ class Restorer:
             position=position,
             epoch=restoring.fence,
         )
+        check_position(task, *bounds)
+        if restoring.distrusted is not None:
+            meta, reason = restoring.distrusted
+            if mark is None and bounds[0] > 0 and meta.changelog == self._source.changelog:
+                raise ChangelogLost(
+                    *(task.table, task.partition, self._source.changelog, store.directory),
+                    *(meta.rows, meta.position, bounds[0]),
+                )
+            self._drop(store, reason)
         if mark is not None:
             task.saved_position = mark.position
             bring_up_to_date(store, replay, mark, self._source.changelog)
@@ -432,7 +447,18 @@ def _corrupt(source: Source, restoring: _Restoring) -> ChangelogCorrupt:
     )
 
 
-def _check_position(task: PartitionTask, first: int, end: int) -> None:
+def check_position(task: PartitionTask, first: int, end: int) -> None:
+    """Refuse to go on at a place that a log does not have.
+
+    Args:
+        task: Wants to read at its position.
+        first: Offset at which the log begins.
+        end: Offset of the next record that will be appended.
+
+    Raises:
+        RecordsLost: if the log begins behind it.
+        TopicRecreated: if the log ends before it.
+    """
     if task.position < first:
         raise RecordsLost(task.table, task.partition, task.position, first)
     if task.position > end:

@@ -134,6 +134,7 @@ class Consumer(driver.Consumer):
         for at, batch in batches.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return  # what is dropped here is fetched again: the partition task sees the gap
+            self.transport.engine.batch_fetched(batch)
             yield TP(*at), _as_message(batch, generation)
 
     async def wait_empty(self) -> None:

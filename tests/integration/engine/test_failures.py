@@ -10,7 +10,16 @@ from aiokafka.admin import NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.engine.changelog import fence_key
-from tests.integration.engine.harness import AdminClient, Lab, Worker, numbered, total_position
+from streams.engine.store import LocalStore
+from tests.integration.engine.harness import (
+    PARTITIONS,
+    AdminClient,
+    Lab,
+    Worker,
+    fold_all,
+    numbered,
+    total_position,
+)
 
 
 async def ends_with(worker: Worker, reason: str) -> None:
@@ -70,13 +79,7 @@ async def test_unread_records_that_retention_deleted_stop_the_start(lab: Lab) ->
     await worker.until(lambda status: total_position(status, "first") == 400)
     await worker.stop()
     await lab.produce(numbered(400))
-    async with AdminClient(lab.bootstrap) as admin:
-        await admin.delete_records(
-            {
-                TopicPartition(lab.prefix + "events", partition): RecordsToDelete(before_offset=end)
-                for partition, end in (await ends(lab, "events", 4)).items()
-            }
-        )
+    await delete_all_records(lab, "events")
     await ends_with(Worker(lab, "a"), "were deleted before they were folded")
 
 
@@ -91,6 +94,85 @@ async def test_a_recreated_topic_stops_the_start(lab: Lab) -> None:
         await asyncio.sleep(1)
         await admin.create_topics([NewTopic(lab.prefix + "events", 4, 1)])
     await ends_with(Worker(lab, "a"), "the topic was recreated")
+
+
+async def test_retention_that_overtakes_a_running_worker_stops_it(lab: Lab) -> None:
+    """aiokafka would go on at the beginning of what is left, without a word."""
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a", SESSION_TIMEOUT="30")
+    await lab.everything_is_exact(worker)
+    worker.pause()
+    await asyncio.sleep(1)  # until the broker has answered what it was asked for
+    await lab.produce(numbered(400))
+    await delete_all_records(lab, "events")
+    await lab.produce(numbered(40))
+    worker.resume()
+    await ends_with(worker, "were deleted before they were folded")
+
+
+async def test_a_topic_that_is_deleted_under_a_running_worker_stops_it(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a")
+    await lab.everything_is_exact(worker)
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.delete_topics([lab.prefix + "events"])
+    await ends_with(worker, "is not there any more")
+
+
+async def test_a_topic_that_is_recreated_under_a_running_worker_stops_it(lab: Lab) -> None:
+    """Its records have offsets that were folded already, of other ones."""
+    await lab.create_topics()
+    await lab.produce(numbered(4_000))
+    worker = Worker(lab, "a", SESSION_TIMEOUT="30")
+    await lab.everything_is_exact(worker)
+    worker.pause()
+    await asyncio.sleep(1)
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.delete_topics([lab.prefix + "events"])
+        await asyncio.sleep(1)
+        await admin.create_topics([NewTopic(lab.prefix + "events", 4, 1)])
+    await lab.produce(numbered(400))
+    worker.resume()
+    await ends_with(worker, "the topic was recreated")
+
+
+async def test_a_lost_changelog_is_folded_anew_while_the_log_is_whole(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a")
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.delete_topics([f"{lab.prefix}app-first-changelog"])
+    again = Worker(lab, "a")
+    await lab.everything_is_exact(again)
+    assert "local store rebuilt" in again.log
+    await again.stop()
+
+
+async def test_a_lost_changelog_stops_the_start_when_the_log_has_forgotten_its_beginning(lab: Lab) -> None:
+    """The local store is the only place then that has the state, and must not be rebuilt."""
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a")
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+    expected = fold_all(await lab.read("events"))
+    await delete_all_records(lab, "events")
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.delete_topics([f"{lab.prefix}app-first-changelog"])
+    for _ in range(2):
+        await ends_with(Worker(lab, "a"), "holds no checkpoint any more")
+    rows = 0
+    for partition in range(PARTITIONS["events"]):
+        store = LocalStore(worker.directory / "data" / "folds" / "first" / str(partition), "first", partition)
+        snapshot = store.load()
+        store.close()
+        assert snapshot is not None
+        rows += len(snapshot.rows)
+    assert rows == len(expected)
 
 
 async def test_a_changelog_that_would_delete_rows_stops_the_start(lab: Lab) -> None:
@@ -194,6 +276,17 @@ async def test_what_the_shell_appends_is_folded_once_the_partition_has_caught_up
         for record in await lab.read("events")
     )
     await worker.stop()
+
+
+async def delete_all_records(lab: Lab, topic: str) -> None:
+    """As retention does it."""
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.delete_records(
+            {
+                TopicPartition(lab.prefix + topic, partition): RecordsToDelete(before_offset=end)
+                for partition, end in (await ends(lab, topic, PARTITIONS[topic])).items()
+            }
+        )
 
 
 async def ends(lab: Lab, topic: str, partitions: int) -> dict[int, int]:
