@@ -130,6 +130,8 @@ class Replay:
     """Keys whose last record does not count, and must be written again."""
     deleted: dict[bytes, None] = field(default_factory=dict)
     """Keys that are deleted and still want their tombstone."""
+    fences: list[tuple[int, bytes | None]] = field(default_factory=list)
+    """Offset and value of those that were met: who opened an epoch says so there."""
     _epoch: bytes = b"\0" * 8
     _pending: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -160,6 +162,7 @@ class Replay:
                 repairs.update(dict.fromkeys(pending))  # a torn checkpoint
                 pending.clear()
                 epoch = self._epoch = record.offset.to_bytes(8, "big")
+                self.fences.append((record.offset, value))
                 if record.offset >= own_fence:
                     return True
             elif key.startswith(_MARK_PREFIX) and value is not None and value >= epoch:

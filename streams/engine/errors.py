@@ -61,6 +61,25 @@ class Fenced(PartitionError):
     """Another worker owns the partition now, and no rebalance told this one in time."""
 
 
+class InstanceInUse(PartitionError):
+    """A younger process runs under the same instance id; the two would take partitions from each other for ever.
+
+    Attributes:
+        instance: The id.
+        pid: Process id of the other, on its machine.
+    """
+
+    def __init__(self, table: str, partition: int, instance: str, pid: int) -> None:
+        super().__init__(
+            table,
+            partition,
+            f"process {pid}, here or on another machine, was started under the same instance id {instance!r}; "
+            "this one, the elder, makes way. Give each worker a data directory of its own",
+        )
+        self.instance = instance
+        self.pid = pid
+
+
 class PositionWentBack(PartitionError):
     """A checkpoint would have moved a position backwards: a bug, caught before it could damage state."""
 

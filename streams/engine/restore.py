@@ -15,8 +15,8 @@ Per partition, in this order:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
-import json
 import logging
 import os
 import time
@@ -24,6 +24,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -35,6 +36,7 @@ from streams.engine.errors import (
     ChangelogLost,
     ChangelogNotWritten,
     ColdRowsLost,
+    InstanceInUse,
     RecordsLost,
     RestoreFailed,
     TopicRecreated,
@@ -50,6 +52,24 @@ _READ_TIMEOUT = 1.0
 _READ_RECORDS = 20_000
 
 Progress = Callable[[str], None]
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Who set a fence; its value."""
+
+    instance: str
+    """Its name in the consumer group; empty for a member like any other."""
+    pid: int
+    started: int = 0
+    """Nanoseconds since 1970 of its machine's clock."""
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """Less than that of whoever started before; no two processes have the same."""
+        return -self.started, -self.pid
+
+
+_decode_owner = msgspec.json.Decoder(Owner).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +158,9 @@ class Restorer:
         self._bootstrap_servers = bootstrap_servers
         self._producer = producer
         self._reader = reader
-        self._instance = instance
+        self._owner = Owner(instance, os.getpid(), time.time_ns())
+        self._first_fence: dict[int, int] = {}
+        """Of this process, by partition."""
         self._progress = progress
         self.records_read = 0
         """Of the changelog, by the last restore."""
@@ -194,6 +216,8 @@ class Restorer:
         try:
             async with self._consumer() as consumer:
                 await self._read_until_proved(consumer, cold)
+                for restoring in cold:
+                    self._refuse_younger(restoring)
                 failpoint("restore.changelog-read")
                 bounds = await self._bounds(consumer, partitions)
                 for restoring in cold:
@@ -240,7 +264,7 @@ class Restorer:
 
     async def _fence(self, partitions: Collection[int]) -> dict[int, int]:
         """Append a fence to each partition; their offsets."""
-        value = json.dumps({"instance": self._instance, "pid": os.getpid()}).encode()
+        value = msgspec.json.encode(self._owner)
         fences: dict[int, int] = {}
         for partition in sorted(partitions):
             try:
@@ -248,6 +272,7 @@ class Restorer:
                     self._source.changelog, partition, [(fence_key(), value, ())], OUTPUT_BATCH_BYTES
                 )
                 fences[partition] = (await sent[0][0]).offset
+                self._first_fence.setdefault(partition, fences[partition])
             except KafkaError as error:
                 raise ChangelogNotWritten(
                     self._source.table,
@@ -330,6 +355,16 @@ class Restorer:
                     del left[topic_partition]
                 self._progress(f"{self._source.table}: {self.records_read} changelog records")
             await asyncio.sleep(0)
+
+    def _refuse_younger(self, restoring: _Restoring) -> None:
+        """Make way for another process that began to own partitions under our name after we did."""
+        own, since = self._owner, self._first_fence[restoring.partition]
+        for offset, value in restoring.replay.fences:
+            if offset > since and own.instance and value:
+                with contextlib.suppress(msgspec.MsgspecError):  # not a fence of ours
+                    other = _decode_owner(value)
+                    if other.instance == own.instance and other.age < own.age:
+                        raise InstanceInUse(self._source.table, restoring.partition, own.instance, other.pid)
 
     # -- 4: the task ------------------------------------------------------------------------------------------
 

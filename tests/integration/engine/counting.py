@@ -91,6 +91,7 @@ def build() -> faust.App:
             instance_id=environment.get("INSTANCE"),
             checkpoint_interval=float(environment.get("CHECKPOINT_INTERVAL", "0.3")),
             cache_size=int(environment["CACHE_SIZE"]) if "CACHE_SIZE" in environment else None,
+            compaction_lag=float(environment.get("COMPACTION_LAG", "3600")),
             session_timeout=float(environment.get("SESSION_TIMEOUT", "6")),
             request_timeout=float(environment.get("REQUEST_TIMEOUT", "15")),
             delivery_timeout=float(environment.get("DELIVERY_TIMEOUT", "45")),

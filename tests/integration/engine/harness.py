@@ -79,6 +79,13 @@ class Worker:
             await asyncio.sleep(0.05)
         raise AssertionError(f"worker {self.name} did not get there: {self.status()}\n{self.log[-3000:]}")
 
+    async def until_logged(self, text: str, seconds: float = START_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while text not in self.log:
+            assert self.process.poll() is None, f"worker {self.name} ended: {self.log[-3000:]}"
+            assert time.monotonic() < deadline, f"worker {self.name} never said {text!r}: {self.log[-3000:]}"
+            await asyncio.sleep(0.05)
+
     async def running(self) -> None:
         await self.until(lambda status: status["phase"] == "running")
 

@@ -13,6 +13,8 @@ import pytest
 from streams.kafka import LocalKafka
 from tests.integration.engine.harness import Lab, Worker, numbered
 
+LONG = bool(os.environ.get("COORDINATOR_LONG_TESTS"))
+
 
 @pytest.fixture
 async def own_lab(tmp_path: Path, topic_prefix: str) -> AsyncIterator[tuple[Lab, LocalKafka]]:
@@ -62,6 +64,28 @@ async def test_a_broker_that_freezes_stops_the_worker(own_lab: tuple[Lab, LocalK
         assert "has acknowledged nothing for" in worker.log.strip().splitlines()[-1]
     finally:
         os.kill(broker.pid, signal.SIGCONT)
+
+
+@pytest.mark.timeout(300 if LONG else 120)
+async def test_a_broker_that_freezes_for_a_while_is_ridden_out(own_lab: tuple[Lab, LocalKafka]) -> None:
+    """Longer than a session: the worker is taken for dead, and comes back."""
+    lab, broker = own_lab
+    await lab.create_topics()
+    await lab.produce(numbered(1_000))
+    worker = Worker(lab, "a", DELIVERY_TIMEOUT="120" if LONG else "45")
+    await lab.everything_is_exact(worker)
+    for _ in range(3 if LONG else 1):
+        producing = asyncio.create_task(lab.produce(numbered(1_000, start=lab.sent), per_second=300))
+        await asyncio.sleep(1)
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(60 if LONG else 8)
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        await producing
+        lab.sent = len(await lab.read("events"))
+        await lab.everything_is_exact(worker)
+    await worker.stop()
 
 
 async def test_a_process_that_was_stopped_does_not_blame_the_broker(own_lab: tuple[Lab, LocalKafka]) -> None:

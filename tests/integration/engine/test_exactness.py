@@ -114,6 +114,68 @@ async def test_a_worker_that_slept_through_its_session_harms_nothing(lab: Lab) -
     await sleeper.stop()
 
 
+async def test_of_two_workers_under_one_name_the_elder_makes_way(lab: Lab) -> None:
+    """Kafka lets each throw out the other, for ever; and each would restore all, every few seconds."""
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    elder = Worker(lab, "a", INSTANCE="same")
+    await lab.everything_is_exact(elder)
+    younger = Worker(lab, "b", INSTANCE="same")
+    assert await elder.exit_status() == 1
+    assert "under the same instance id 'same'; this one, the elder, makes way" in elder.log
+    await lab.produce(numbered(400, start=400))
+    await lab.everything_is_exact(younger)
+    await younger.stop()
+
+
+async def test_a_worker_that_is_told_to_stop_in_the_middle_of_a_checkpoint_ends_well(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    for step in (
+        ("begun", "rows-submitted", "changelog-acked", "store-written") if LONG else ("rows-submitted",)
+    ):
+        worker = Worker(lab, "a", COORDINATOR_FAILPOINTS=f"checkpoint.{step}=pause(2)")
+        await worker.until_logged(f"failpoint checkpoint.{step}: pause")
+        await worker.stop()
+        await lab.produce(numbered(100, start=lab.sent))
+    last = Worker(lab, "a")
+    await lab.everything_is_exact(last)
+    assert len(await lab.read("fleet")) == lab.sent, "nothing was folded again"
+    await last.stop()
+
+
+async def test_a_worker_may_join_while_another_restores(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(2_000))
+    before = Worker(lab, "a")
+    await lab.everything_is_exact(before)
+    await before.stop()
+    for step in ("fenced", "changelog-read", "done") if LONG else ("changelog-read",):
+        slow = Worker(lab, "a", COORDINATOR_FAILPOINTS=f"restore.{step}=pause(3)")
+        await slow.until_logged(f"failpoint restore.{step}: pause")
+        other = Worker(lab, "b")
+        await slow.until(lambda status: len(status["tables"]["first"]["partitions"]) == 2)
+        await other.until(lambda status: len(status["tables"]["first"]["partitions"]) == 2)
+        await lab.produce(numbered(200, start=lab.sent))
+        await other.stop()
+        await lab.everything_is_exact(slow)
+        await slow.stop()
+
+
+async def test_a_local_store_that_is_older_than_compaction_waits_is_not_believed(lab: Lab) -> None:
+    """The tombstones of what was deleted since may be gone."""
+    await lab.create_topics()
+    await lab.produce(numbered(2_000))
+    before = Worker(lab, "a", COMPACTION_LAG="60")
+    await lab.everything_is_exact(before)
+    await before.stop()
+    after = Worker(lab, "a", COMPACTION_LAG="0.1")
+    await lab.everything_is_exact(after)
+    assert "local store rebuilt" in after.log
+    assert len(await lab.read("fleet")) == 2_000, "nothing was folded again"
+    await after.stop()
+
+
 async def test_lost_local_stores_are_rebuilt_from_the_changelog(lab: Lab) -> None:
     await lab.create_topics()
     await lab.produce(numbered(2000))
