@@ -166,7 +166,8 @@ def drain(result: Any, partition: TopicPartition, max_records: int) -> tuple[int
     pending.next_fetch_offset = next_offset
     result._update_position()
     if not memory.has_next():
-        result._partition_records = None
+        # The two refer to each other, and aiokafka cuts the link where it has read to the end.
+        pending._records_iterator = result._partition_records = None
     return start, next_offset, records
 
 

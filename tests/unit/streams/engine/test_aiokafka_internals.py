@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from types import SimpleNamespace
+from typing import Any
 
 import aiokafka
 import pytest
@@ -71,17 +74,38 @@ def test_a_fetch_that_unpacks_to_gigabytes_is_taken_in_small_parts(size: int) ->
     batch = bytes(Bomb(size, "zstd")._build())
     data = b"".join(offset.to_bytes(8, "big") + batch[8:] for offset in range(40))
     partition = TopicPartition("t", 0)
+    fetched = result_of(data, partition)
+    for offset in range(3):
+        drained = drain(fetched, partition, 1_000)
+        assert drained is not None
+        start, end, records = drained
+        assert (start, end, [record.offset for record in records]) == (offset, offset + 1, [offset])
+
+
+def test_what_was_read_is_let_go_at_once() -> None:
+    """Not by the garbage collector, which rarely comes: until then hundreds of megabytes would lie around."""
+    builder = new_batch(1 << 16)
+    builder.append(timestamp=1, key=b"k", value=b"v")
+    partition = TopicPartition("t", 0)
+    fetched = result_of(bytes(builder._build()), partition)
+    read = weakref.ref(fetched._partition_records)
+    gc.disable()
+    try:
+        assert drain(fetched, partition, 1_000) is not None
+        assert not fetched.has_more()
+        assert read() is None
+    finally:
+        gc.enable()
+
+
+def result_of(data: bytes, partition: TopicPartition) -> Any:
+    """A fetch result as aiokafka makes it."""
     state = SimpleNamespace(position=0, paused=False)
     state.consumed_to = lambda offset: setattr(state, "position", offset)
     pending = aiokafka_internals.PartitionRecords(
         partition, TolerantRecords(data), [], 0, None, None, True, aiokafka_internals.READ_UNCOMMITTED
     )
     assignment = SimpleNamespace(active=True, state_value=lambda _: state)
-    fetched = aiokafka_internals.FetchResult(
+    return aiokafka_internals.FetchResult(
         partition, assignment=assignment, partition_records=pending, backoff=0
     )
-    for offset in range(3):
-        drained = drain(fetched, partition, 1_000)
-        assert drained is not None
-        start, end, records = drained
-        assert (start, end, [record.offset for record in records]) == (offset, offset + 1, [offset])
