@@ -30,12 +30,6 @@ ROWS = {
             "a whole worker: the same, with Kafka clients, buffers and store",
             own("ours_memory_worker"),
         ),
-        Row(
-            "bounded",
-            "a whole worker that keeps a tenth of its agents in memory, the others in its local store",
-            own("ours_memory_worker"),
-            options={"share_in_memory": 0.1},
-        ),
     )
 }
 
