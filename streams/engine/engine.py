@@ -346,7 +346,7 @@ class Engine:
         """Hear of a batch before Faust does, which drops what it takes for read, be it of another log."""
         for table in self.tables.values():
             task = table.tasks.get(batch.partition) if table.source_name == batch.topic else None
-            if task is not None and batch.high_watermark < task.position:
+            if task is not None and 0 < batch.high_watermark < task.position:
                 self.fetch_again(task, batch)
 
     def fetch_again(self, task: PartitionTask, batch: RecordBatch) -> None:
@@ -374,15 +374,27 @@ class Engine:
 
     async def _fetch_again(self, task: PartitionTask) -> None:
         place = TP(task.topic, task.partition)
+        bounds = await self._bounds(place)
+        if bounds is not None and bounds[1] < task.position:
+            await asyncio.sleep(_REFETCH_EVERY)  # a new leader may not know yet how far the log is committed
+            bounds = await self._bounds(place)
+        if not any(table.tasks.get(task.partition) is task for table in self.tables.values()):
+            return  # given up meanwhile
+        if bounds is not None and task.failure is None:
+            check_position(task, *bounds)
+        await self.app.consumer.seek_to({place: task.position})
+
+    async def _bounds(self, place: TP) -> tuple[int, int] | None:
+        """First and next offset of a log; ``None`` if that cannot be told now."""
         consumer = self.app.consumer
         try:
             first, end = await consumer.earliest_offsets(place), await consumer.highwaters(place)
         except KafkaError as error:
-            log.warning("the bounds of a log are unknown", extra={"topic": task.topic, "reason": repr(error)})
-        else:
-            if task.failure is None:
-                check_position(task, first[place], end[place])
-        await consumer.seek_to({place: task.position})
+            log.warning(
+                "the bounds of a log are unknown", extra={"topic": place.topic, "reason": repr(error)}
+            )
+            return None
+        return first[place], end[place]
 
     def positions(self) -> dict[TP, int]:
         """Where each open partition wants to be read from."""

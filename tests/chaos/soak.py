@@ -128,6 +128,11 @@ class Soak:
         print(f"  outcomes sum to {accounted:,} beyond ticks, {total:,} were sent")
         return all(verdicts) and not behind and not status and accounted == total
 
+    def end(self) -> None:
+        """Leave nothing running, whatever happened."""
+        if self._worker.running:
+            self._worker.kill()
+
     def _measure(self) -> float:
         """Events a second that the worker sees through when they are all there."""
         load(
@@ -214,7 +219,11 @@ def main() -> int:
     directory.mkdir(parents=True, exist_ok=True)
     print(f"SOAK_SEED={seed}  in {directory}", flush=True)
     with LocalKafka(directory / "kafka") as broker:
-        good = Soak(broker.bootstrap, directory).run(minutes, rate, seed)
+        soak = Soak(broker.bootstrap, directory)
+        try:
+            good = soak.run(minutes, rate, seed)
+        finally:
+            soak.end()
     picture(directory / "gauges.jsonl", Path("soak.png"))
     print("good" if good else "NOT GOOD")
     if good and not kept:
