@@ -1,4 +1,4 @@
-"""``make soak``: a worker under half of what it can do, killed now and then, for half an hour. Does anything grow?
+"""``make soak``: a worker under half of what it can do for half an hour, killed now and then. Does anything grow?
 
 Settings: ``SOAK_MINUTES``, ``SOAK_RATE`` (events a second; by default half of what is measured first),
 ``SOAK_SEED``, ``SOAK_DIRECTORY`` as for ``make chaos``.
@@ -38,6 +38,8 @@ KEEPING_UP = 0.5
 """Seconds of events that a worker may be behind and still count as at the end of the log."""
 CATCH_UP = 120.0
 BETWEEN_KILLS = 20.0, 45.0
+UNDISTURBED = 1 / 3
+"""Share of the time, the last, in which nobody kills it: what grows within a life shows only in a long one."""
 GROWTH = 1.15
 """What a gauge's peak in the last third may be of that in the second, and be called bounded."""
 SLACK = {"memory": 16 << 20, "files": 20, "threads": 4, "store": 16 << 20}
@@ -107,9 +109,10 @@ class Soak:
         end = time.monotonic() + minutes * 60
         recoveries: list[float] = []
         try:
-            while time.monotonic() < end:
-                self._watch(min(chance.uniform(*BETWEEN_KILLS), end - time.monotonic()))
+            while (left := end - time.monotonic()) > minutes * 60 * UNDISTURBED:
+                self._watch(min(chance.uniform(*BETWEEN_KILLS), left - minutes * 60 * UNDISTURBED))
                 recoveries.append(self._kill(rate))
+            self._watch(left)
         finally:
             flood.stopping = True
             thread.join()
