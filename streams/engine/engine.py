@@ -35,7 +35,7 @@ from streams.engine.group_progress import GroupProgress
 from streams.engine.lifeline import REBALANCING, RESTORING, STOPPING, Lifeline
 from streams.engine.manager import FoldTableManager
 from streams.engine.producer import EngineProducer
-from streams.engine.restore import check_position
+from streams.engine.refetcher import Refetcher
 from streams.engine.settings import EngineSettings
 from streams.engine.table import FoldTable
 from streams.engine.task import PartitionTask
@@ -48,8 +48,6 @@ from streams.library_logs import quiet_libraries
 
 log = logging.getLogger("coordinator.engine")
 
-_REFETCH_EVERY = 2.0
-"""Seconds between two attempts to close the same gap."""
 
 _CHECKPOINT_SHARE = 0.1
 """Of the time of a worker that is behind, how much checkpoints may take."""
@@ -72,6 +70,7 @@ class Engine:
         self._deliveries = DeliveryWatch(self.producer, settings.bootstrap_servers, settings.delivery_timeout)
         self._group_progress: GroupProgress | None = None
         self._lifeline = Lifeline(settings, lambda error: self.app.crash(error))
+        self.refetcher = Refetcher(self._lifeline, lambda: self.app.consumer, self._is_open)
         self._app: faust.App | None = None
         self._checkpoint_due = asyncio.Event()
         self._restore_job: asyncio.Task[None] | None = None
@@ -347,54 +346,10 @@ class Engine:
         for table in self.tables.values():
             task = table.tasks.get(batch.partition) if table.source_name == batch.topic else None
             if task is not None and 0 < batch.high_watermark < task.position:
-                self.fetch_again(task, batch)
+                self.refetcher.fetch_again(task, batch)
 
-    def fetch_again(self, task: PartitionTask, batch: RecordBatch) -> None:
-        """A batch does not fit the position: look why, and read from there again.
-
-        One that begins behind it may only say that Faust dropped batches when it rebalanced. But aiokafka goes to
-        the beginning of a log, silently, where retention has deleted what it should read next, and where the log
-        is another one and ends before that.
-        """
-        now = time.monotonic()
-        if now - task.sought_at < _REFETCH_EVERY:
-            return
-        task.sought_at = now
-        log.info(
-            "gap, fetching again",
-            extra={
-                "table": task.table,
-                "partition": task.partition,
-                "position": task.position,
-                "got": batch.start,
-                "end": batch.high_watermark,
-            },
-        )
-        self._lifeline.spawn(self._fetch_again(task), "fetch again")
-
-    async def _fetch_again(self, task: PartitionTask) -> None:
-        place = TP(task.topic, task.partition)
-        bounds = await self._bounds(place)
-        if bounds is not None and bounds[1] < task.position:
-            await asyncio.sleep(_REFETCH_EVERY)  # a new leader may not know yet how far the log is committed
-            bounds = await self._bounds(place)
-        if not any(table.tasks.get(task.partition) is task for table in self.tables.values()):
-            return  # given up meanwhile
-        if bounds is not None and task.failure is None:
-            check_position(task, *bounds)
-        await self.app.consumer.seek_to({place: task.position})
-
-    async def _bounds(self, place: TP) -> tuple[int, int] | None:
-        """First and next offset of a log; ``None`` if that cannot be told now."""
-        consumer = self.app.consumer
-        try:
-            first, end = await consumer.earliest_offsets(place), await consumer.highwaters(place)
-        except KafkaError as error:
-            log.warning(
-                "the bounds of a log are unknown", extra={"topic": place.topic, "reason": repr(error)}
-            )
-            return None
-        return first[place], end[place]
+    def _is_open(self, task: PartitionTask) -> bool:
+        return any(table.tasks.get(task.partition) is task for table in self.tables.values())
 
     def positions(self) -> dict[TP, int]:
         """Where each open partition wants to be read from."""

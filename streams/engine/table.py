@@ -125,7 +125,7 @@ class FoldTable(FaustTable):
         if task is None or batch.next_offset <= task.position:
             return []  # given up meanwhile, or folded before
         if batch.start > task.position:
-            self._engine.fetch_again(task, batch)
+            self._engine.refetcher.fetch_again(task, batch)
             return []
         records, outputs = self._engine.fold(task, batch)
         with self._engine.fatal():
