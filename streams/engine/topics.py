@@ -11,9 +11,6 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from streams.engine.checkpoint import CHANGELOG_BATCH_BYTES
 from streams.engine.errors import TopicUnfit
 
-_UNKNOWN_TOPIC = 3
-"""``UNKNOWN_TOPIC_OR_PARTITION``, https://kafka.apache.org/protocol#protocol_error_codes."""
-
 
 async def check_existence(bootstrap_servers: str, topics: Sequence[str]) -> None:
     """Refuse to go on without a topic: a worker whose source was deleted would wait for ever, and look well.
@@ -22,13 +19,15 @@ async def check_existence(bootstrap_servers: str, topics: Sequence[str]) -> None
         TopicUnfit: saying which one is missing.
     """
     async with _admin(bootstrap_servers) as admin:
-        for description in await admin.describe_topics(list(topics)):
-            if description["error_code"] == _UNKNOWN_TOPIC:
-                raise TopicUnfit(
-                    description["topic"],
-                    "is not there any more. Restore it; if its records are gone for good, make it anew and start "
-                    "with a new application id, for the state is of the old one",
-                )
+        # All are asked for: asking for one by name could create it.
+        known = {description["topic"] for description in await admin.describe_topics()}
+    for topic in topics:
+        if topic not in known:
+            raise TopicUnfit(
+                topic,
+                "is not there any more. Restore it; if its records are gone for good, make it anew and start with "
+                "a new application id, for the state is of the old one",
+            )
 
 
 async def check_changelog(bootstrap_servers: str, topic: str, partitions: int) -> None:
