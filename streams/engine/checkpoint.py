@@ -30,7 +30,7 @@ from streams.engine.errors import (
 )
 from streams.engine.lane import Message
 from streams.engine.producer import EngineProducer
-from streams.engine.store import StoreDamaged, StoreMeta
+from streams.engine.store import StoreMeta
 from streams.engine.task import PartitionTask, PendingCheckpoint
 from streams.failpoints import failpoint
 
@@ -193,26 +193,12 @@ class Checkpointer:
             task, mark = checkpoint.task, checkpoint.mark
             if task.store.failure is not None:
                 continue  # dropped before: it would miss the rows of then
-            meta = StoreMeta(
-                changelog=self._changelog,
-                epoch=mark.epoch,
-                position=mark.position,
-                changelog_offset=task.changelog_end,
-                rows=mark.rows,
-                digest=mark.digest,
-                saved_at=time.time(),
-            )
+            meta = StoreMeta.after(mark, self._changelog, task.changelog_end)
             try:
-                task.store.write(checkpoint.changes, meta)
-            except StoreDamaged as error:
-                # Correctness does not need it: the changelog has everything, and the next start rebuilds it.
-                if task.cold_rows:
-                    task.failure = ColdRowsLost(task.table, task.partition, task.cold_rows, str(error))
-                    raise task.failure from error
-                log.warning(
-                    "local store dropped",
-                    extra={"table": task.table, "partition": task.partition, "reason": str(error)},
-                )
+                task.store.save(checkpoint.changes, meta, lambda task=task: task.cold_rows)  # type: ignore[misc]
+            except ColdRowsLost as error:
+                task.failure = error
+                raise
 
     # -- step 4 -----------------------------------------------------------------------------------------------
 

@@ -48,7 +48,6 @@ from streams.library_logs import quiet_libraries
 
 log = logging.getLogger("coordinator.engine")
 
-
 _CHECKPOINT_SHARE = 0.1
 """Of the time of a worker that is behind, how much checkpoints may take."""
 _LONGEST_PAUSE = 5

@@ -35,7 +35,6 @@ from streams.engine.errors import (
     ChangelogCorrupt,
     ChangelogLost,
     ChangelogNotWritten,
-    ColdRowsLost,
     InstanceInUse,
     RecordsLost,
     RestoreFailed,
@@ -64,9 +63,9 @@ class Owner(msgspec.Struct, frozen=True):
     """Nanoseconds since 1970 of its machine's clock."""
 
     @property
-    def age(self) -> tuple[int, int]:
-        """Less than that of whoever started before; no two processes have the same."""
-        return -self.started, -self.pid
+    def since(self) -> tuple[int, int]:
+        """Orders processes by when they started; no two of them are equal."""
+        return self.started, self.pid
 
 
 _decode_owner = msgspec.json.Decoder(Owner).decode
@@ -116,8 +115,7 @@ class _Restoring:
         """Advance over the next records; true when there is no need to read on."""
         if self.snapshot is not None and not self.anchored and records:
             meta, first = self.snapshot.meta, records[0]
-            mark = Mark(meta.epoch, meta.position, meta.rows, meta.digest)
-            self.anchored = first.offset == self.start and first.value == mark_value(mark)
+            self.anchored = first.offset == self.start and first.value == mark_value(meta.mark)
             if not self.anchored:
                 return True
             records = records[1:]
@@ -220,6 +218,8 @@ class Restorer:
                     self._refuse_younger(restoring)
                 failpoint("restore.changelog-read")
                 bounds = await self._bounds(consumer, partitions)
+                for task in tasks.values():  # the warm ones; the others are not open yet
+                    check_position(task, *bounds[task.partition])
                 for restoring in cold:
                     tasks[restoring.partition] = self._open(restoring, bounds[restoring.partition], row_limit)
         except (
@@ -229,7 +229,6 @@ class Restorer:
                 restoring.store.close()
             raise
         for partition, task in tasks.items():
-            check_position(task, *bounds[partition])  # a warm one, too
             task.catch_up_to = task.high_watermark = bounds[partition][1]
         self.warm = len(tasks) - len(cold)
         log.info(
@@ -358,12 +357,12 @@ class Restorer:
 
     def _refuse_younger(self, restoring: _Restoring) -> None:
         """Make way for another process that began to own partitions under our name after we did."""
-        own, since = self._owner, self._first_fence[restoring.partition]
+        own, first_fence = self._owner, self._first_fence[restoring.partition]
         for offset, value in restoring.replay.fences:
-            if offset > since and own.instance and value:
+            if offset > first_fence and own.instance and value:
                 with contextlib.suppress(msgspec.MsgspecError):  # not a fence of ours
                     other = _decode_owner(value)
-                    if other.instance == own.instance and other.age < own.age:
+                    if other.instance == own.instance and other.since > own.since:
                         raise InstanceInUse(self._source.table, restoring.partition, own.instance, other.pid)
 
     # -- 4: the task ------------------------------------------------------------------------------------------
@@ -440,36 +439,16 @@ def bring_up_to_date(store: LocalStore, replay: Replay, mark: Mark, changelog: s
         ColdRowsLost: if that fails, and rows were left there. There is no store any more then.
     """
     rows = replay.rows
-    try:
-        store.write(
-            rows if replay.changed is None else {key: rows.get(key) for key in replay.changed},
-            StoreMeta(
-                changelog=changelog,
-                epoch=mark.epoch,
-                position=mark.position,
-                changelog_offset=replay.after_mark,
-                rows=mark.rows,
-                digest=mark.digest,
-                saved_at=time.time(),
-            ),
-        )
+    changes = rows if replay.changed is None else {key: rows.get(key) for key in replay.changed}
+    meta = StoreMeta.after(mark, changelog, replay.after_mark)
+    if store.save(changes, meta, lambda: sum(payload is COLD for payload in rows.values())):
         failpoint("restore.store-updated")
-    except StoreDamaged as error:
-        log.warning(
-            "local store dropped",
-            extra={"table": store.table, "partition": store.partition, "reason": str(error)},
-        )
-        cold = sum(payload is COLD for payload in rows.values())
-        if cold:
-            raise ColdRowsLost(store.table, store.partition, cold, str(error)) from error
 
 
 def _replay_from(snapshot: Snapshot | None) -> Replay:
     if snapshot is None:
         return Replay()
-    meta = snapshot.meta
-    mark = Mark(meta.epoch, meta.position, meta.rows, meta.digest)
-    return Replay.after(mark, meta.changelog_offset, snapshot.rows)
+    return Replay.after(snapshot.meta.mark, snapshot.meta.changelog_offset, snapshot.rows)
 
 
 def _corrupt(source: Source, restoring: _Restoring) -> ChangelogCorrupt:

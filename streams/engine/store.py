@@ -12,15 +12,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 from rocksdict import Options, Rdict, WriteBatch
 
-from streams.engine.changelog import digest_of, hash_rows, row_hash
-from streams.engine.errors import StoreInUse
+from streams.engine.changelog import Mark, digest_of, hash_rows, row_hash
+from streams.engine.errors import ColdRowsLost, StoreInUse
 
 log = logging.getLogger("coordinator.engine")
 
@@ -47,6 +48,24 @@ class StoreMeta(msgspec.Struct, frozen=True):
     saved_at: float
     """Epoch seconds of this machine's clock."""
     format: int = _FORMAT
+
+    @classmethod
+    def after(cls, mark: Mark, changelog: str, offset: int) -> StoreMeta:
+        """Of rows as of now that a mark closes, ``offset`` being the changelog's next one behind it."""
+        return cls(
+            changelog=changelog,
+            epoch=mark.epoch,
+            position=mark.position,
+            changelog_offset=offset,
+            rows=mark.rows,
+            digest=mark.digest,
+            saved_at=time.time(),
+        )
+
+    @property
+    def mark(self) -> Mark:
+        """The one that closes these rows in the changelog."""
+        return Mark(self.epoch, self.position, self.rows, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +198,35 @@ class LocalStore:
         except Exception as error:
             self.drop(f"write failed: {error}")
             raise StoreDamaged(f"write failed: {error}") from error
+
+    def save(
+        self, changes: Mapping[bytes, bytes | None], meta: StoreMeta, cold_rows: Callable[[], int]
+    ) -> bool:
+        """:meth:`write`, where a failure costs the local copy and nothing else: the changelog has everything.
+
+        Args:
+            changes: As for :meth:`write`.
+            meta: As for :meth:`write`.
+            cold_rows: How many rows are only here, and not in memory.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            ColdRowsLost: if that failed, and there are such rows.
+        """
+        try:
+            self.write(changes, meta)
+        except StoreDamaged as error:
+            log.warning(
+                "local store dropped",
+                extra={"table": self.table, "partition": self.partition, "reason": str(error)},
+            )
+            rows = cold_rows()
+            if rows:
+                raise ColdRowsLost(self.table, self.partition, rows, str(error)) from error
+            return False
+        return True
 
     def drop(self, reason: str) -> None:
         """Forget everything on disk. What cannot be deleted is older than the changelog, never wrong."""

@@ -202,7 +202,7 @@ class PartitionTask:
 
     def _leave_cold(self, rows: Mapping[bytes, bytes], limit: int) -> Mapping[bytes, bytes]:
         """The rows that go into memory; of each evictable table the first."""
-        cold = {row_key(name, ""): rows for name, rows in self._cold().items()}
+        cold = self._cold()
         room = dict.fromkeys(cold, limit)
         warm = {}
         for key, payload in rows.items():
@@ -216,14 +216,14 @@ class PartitionTask:
                 cold[prefix].leave_out()
         return warm
 
-    def _cold(self) -> dict[str, StoredRows]:
-        """Of each evictable table the rows that are not in memory."""
+    def _cold(self) -> dict[bytes, StoredRows]:
+        """Of each evictable table the rows that are not in memory, by the prefix of their keys."""
         cold = {}
         for name, table in self.fold.tables.items():
             if table.evictable:
                 if not isinstance(table.cold, StoredRows):
                     table.cold = StoredRows(table, self.hashes, self.store)
-                cold[name] = table.cold
+                cold[row_key(name, "")] = table.cold
         return cold
 
     @property
