@@ -6,8 +6,6 @@ is the remedy wherever the message names no other.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from aiokafka.errors import InvalidTimestampError
 
 from streams.errors import StreamsError
@@ -118,34 +116,20 @@ class ChangelogCorrupt(PartitionError):
 
 
 class ChangelogLost(PartitionError):
-    """The changelog holds no state any more, and the source log not all that led to it; the local copy does.
+    """The changelog holds no state any more, and the source log not all that led to it.
 
     Attributes:
-        rows: In the local copy, which is left as it is.
-        position: Next offset of the source log, as of that copy.
         earliest: Where the source log begins.
     """
 
-    def __init__(
-        self,
-        table: str,
-        partition: int,
-        changelog: str,
-        directory: Path,
-        rows: int,
-        position: int,
-        earliest: int,
-    ) -> None:
+    def __init__(self, table: str, partition: int, changelog: str, earliest: int, evidence: str) -> None:
         super().__init__(
             table,
             partition,
             f"{changelog} holds no checkpoint any more, and the log begins at {earliest}, so the state cannot be "
-            f"folded anew. The local copy in {directory} has it ({rows} rows as of offset {position}) and stays "
-            "there. Restore the changelog, or check that this is the right cluster; to go on with what is left of "
-            "the log, start with a new application id",
+            f"folded anew. {evidence}. Restore the changelog, or check that this is the right cluster; to go on "
+            "with what is left of the log, start with a new application id",
         )
-        self.rows = rows
-        self.position = position
         self.earliest = earliest
 
 

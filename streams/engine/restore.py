@@ -29,7 +29,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from models.fold import Fold, Record
-from streams.engine.aiokafka_internals import Reader
+from streams.engine.aiokafka_internals import Reader, committed_offsets
 from streams.engine.changelog import Mark, Replay, digest_of, fence_key, hash_rows, mark_value, row_hash
 from streams.engine.errors import (
     ChangelogCorrupt,
@@ -149,6 +149,7 @@ class Restorer:
         bootstrap_servers: str,
         producer: EngineProducer,
         reader: Reader,
+        group: str,
         instance: str,
         progress: Progress,
     ) -> None:
@@ -156,6 +157,7 @@ class Restorer:
         self._bootstrap_servers = bootstrap_servers
         self._producer = producer
         self._reader = reader
+        self._group = group
         self._owner = Owner(instance, os.getpid(), time.time_ns())
         self._first_fence: dict[int, int] = {}
         """Of this process, by partition."""
@@ -220,6 +222,7 @@ class Restorer:
                 bounds = await self._bounds(consumer, partitions)
                 for task in tasks.values():  # the warm ones; the others are not open yet
                     check_position(task, *bounds[task.partition])
+                await self._refuse_lost_state(cold, bounds)
                 for restoring in cold:
                     tasks[restoring.partition] = self._open(restoring, bounds[restoring.partition], row_limit)
         except (
@@ -365,6 +368,43 @@ class Restorer:
                     if other.instance == own.instance and other.since > own.since:
                         raise InstanceInUse(self._source.table, restoring.partition, own.instance, other.pid)
 
+    async def _refuse_lost_state(
+        self, cold: Sequence[_Restoring], bounds: Mapping[int, tuple[int, int]]
+    ) -> None:
+        """No checkpoint means a first start, or a lost changelog; then the log must still have its beginning.
+
+        Who was here before is told by the local copy, and by what the group has committed: never anything before
+        the first checkpoint. Kafka forgets it a week after the last worker (``offsets.retention.minutes``).
+        """
+        doubtful = [
+            restoring
+            for restoring in cold
+            if restoring.replay.mark is None and bounds[restoring.partition][0] > 0
+        ]
+        if not doubtful:
+            return
+        places = {item.partition: TopicPartition(self._source.topic, item.partition) for item in doubtful}
+        async with self._consumer(self._group) as consumer:
+            committed = await committed_offsets(consumer, list(places.values()))
+        for item in doubtful:
+            offset, evidence = committed[places[item.partition]], ""
+            if item.distrusted is not None and item.distrusted[0].changelog == self._source.changelog:
+                meta = item.distrusted[0]
+                evidence = (
+                    f"The local copy in {item.store.directory} has it ({meta.rows} rows as of offset "
+                    f"{meta.position}) and stays there"
+                )
+            elif offset > 0:
+                evidence = (
+                    f"There was one: the group {self._group!r} has committed offset {offset}, which it does only "
+                    "after a checkpoint; no local copy of it is here"
+                )
+            if evidence:
+                earliest = bounds[item.partition][0]
+                raise ChangelogLost(
+                    self._source.table, item.partition, self._source.changelog, earliest, evidence
+                )
+
     # -- 4: the task ------------------------------------------------------------------------------------------
 
     def _open(self, restoring: _Restoring, bounds: tuple[int, int], row_limit: int | None) -> PartitionTask:
@@ -382,13 +422,7 @@ class Restorer:
         )
         check_position(task, *bounds)
         if restoring.distrusted is not None:
-            meta, reason = restoring.distrusted
-            if mark is None and bounds[0] > 0 and meta.changelog == self._source.changelog:
-                raise ChangelogLost(
-                    *(task.table, task.partition, self._source.changelog, store.directory),
-                    *(meta.rows, meta.position, bounds[0]),
-                )
-            self._drop(store, reason)
+            self._drop(store, restoring.distrusted[1])
         if mark is not None:
             task.saved_position = mark.position
             bring_up_to_date(store, replay, mark, self._source.changelog)
@@ -409,9 +443,11 @@ class Restorer:
     # -- Kafka ------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
+    async def _consumer(self, group: str | None = None) -> AsyncIterator[AIOKafkaConsumer]:
+        """One that joins nothing; with a group it can be asked what that has committed."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap_servers,
+            group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=8 << 20,

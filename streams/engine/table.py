@@ -101,6 +101,7 @@ class FoldTable(FaustTable):
             bootstrap_servers=settings.bootstrap_servers,
             producer=engine.producer,
             reader=engine.reader,
+            group=self.app.conf.id,
             instance=settings.instance_id or "",
             progress=engine.watchdog.progress,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewPartitions, NewTopic, RecordsToDelete
@@ -173,6 +174,32 @@ async def test_a_lost_changelog_stops_the_start_when_the_log_has_forgotten_its_b
         assert snapshot is not None
         rows += len(snapshot.rows)
     assert rows == len(expected)
+
+
+async def test_a_lost_changelog_stops_the_start_when_nobody_has_the_state_any_more(lab: Lab) -> None:
+    """What the group has committed is the last that tells it from a first start, with no rows."""
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a")
+    await lab.everything_is_exact(worker)
+    await worker.stop()
+    shutil.rmtree(worker.directory / "data")
+    await delete_all_records(lab, "events")
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.delete_topics([f"{lab.prefix}app-first-changelog"])
+    for _ in range(2):
+        await ends_with(Worker(lab, "a"), "has committed offset")
+
+
+async def test_a_first_start_may_find_a_log_without_its_beginning(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    await delete_all_records(lab, "events")
+    await lab.produce(numbered(400, start=400))
+    worker = Worker(lab, "a")
+    await worker.until(lambda status: total_position(status, "first") == 800)
+    assert "first start does not see the whole log" in worker.log
+    await worker.stop()
 
 
 async def test_a_changelog_that_would_delete_rows_stops_the_start(lab: Lab) -> None:
