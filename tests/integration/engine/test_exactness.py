@@ -154,12 +154,18 @@ async def test_a_worker_may_join_while_another_restores(lab: Lab) -> None:
         slow = Worker(lab, "a", COORDINATOR_FAILPOINTS=f"restore.{step}=pause(3)")
         await slow.until_logged(f"failpoint restore.{step}: pause")
         other = Worker(lab, "b")
-        await slow.until(lambda status: len(status["tables"]["first"]["partitions"]) == 2)
-        await other.until(lambda status: len(status["tables"]["first"]["partitions"]) == 2)
+        shares = [
+            set((await worker.until(owns_two))["tables"]["first"]["partitions"]) for worker in (slow, other)
+        ]
+        assert len(set.union(*shares)) == 4, f"both own some of {shares}"
         await lab.produce(numbered(200, start=lab.sent))
         await other.stop()
         await lab.everything_is_exact(slow)
         await slow.stop()
+
+
+def owns_two(status: dict[str, Any]) -> bool:
+    return len(status["tables"]["first"]["partitions"]) == 2
 
 
 async def test_a_local_store_that_is_older_than_compaction_waits_is_not_believed(lab: Lab) -> None:
