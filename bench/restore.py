@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.runner import Row, run, run_in_turns
+from bench.runner import Row, in_turns, run, run_in_turns
 from bench.throughput import Setup, load_topic, own
 from bench.workload import WORKLOADS
 
@@ -42,9 +42,16 @@ def measure(
     loaded = load_topic(setup, WORKLOADS["windows"], events, bootstrap, progress)
     application = f"bench-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory(prefix="bench-") as kept:
-        progress("folding what is restored later")
-        first = Row("first", "", own("ours"))
-        run(first, loaded.task(application, kept, events, {}), patience=120.0)
+        folding = Row("folding what is restored later", "", own("ours"))
+        _, failed = in_turns(
+            [folding],
+            1,
+            lambda row: run(row, loaded.task(application, kept, events, {}), patience=120.0),
+            progress,
+        )
+        if failed:
+            nothing = dict.fromkeys((row.name for row in rows), f"nothing to restore: {failed[folding.name]}")
+            return loaded.result(WHATS[setup.workload], setup.agents, {}, nothing)
         options: dict[str, Any] = {"application": application}
         if setup.workload == "restart":
             options["data_dir"] = kept
