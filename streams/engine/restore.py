@@ -376,34 +376,35 @@ class Restorer:
         Who was here before is told by the local copy, and by what the group has committed: never anything before
         the first checkpoint. Kafka forgets it a week after the last worker (``offsets.retention.minutes``).
         """
-        doubtful = [
-            restoring
-            for restoring in cold
-            if restoring.replay.mark is None and bounds[restoring.partition][0] > 0
-        ]
+        doubtful = {}
+        for item in cold:
+            earliest = bounds[item.partition][0]
+            if item.replay.mark is not None or earliest == 0:
+                continue
+            if item.distrusted is not None and item.distrusted[0].changelog == self._source.changelog:
+                meta, _ = item.distrusted
+                raise self._lost(
+                    item.partition,
+                    earliest,
+                    f"The local copy in {item.store.directory} has it ({meta.rows} rows as of offset "
+                    f"{meta.position}) and stays there",
+                )
+            doubtful[TopicPartition(self._source.topic, item.partition)] = earliest
         if not doubtful:
             return
-        places = {item.partition: TopicPartition(self._source.topic, item.partition) for item in doubtful}
         async with self._consumer(self._group) as consumer:
-            committed = await committed_offsets(consumer, list(places.values()))
-        for item in doubtful:
-            offset, evidence = committed[places[item.partition]], ""
-            if item.distrusted is not None and item.distrusted[0].changelog == self._source.changelog:
-                meta = item.distrusted[0]
-                evidence = (
-                    f"The local copy in {item.store.directory} has it ({meta.rows} rows as of offset "
-                    f"{meta.position}) and stays there"
+            committed = await committed_offsets(consumer, list(doubtful))
+        for place, earliest in doubtful.items():
+            if committed[place] > 0:
+                raise self._lost(
+                    place.partition,
+                    earliest,
+                    f"There was one: the group {self._group!r} has committed offset {committed[place]}, which it "
+                    "does only after a checkpoint; no local copy of it is here",
                 )
-            elif offset > 0:
-                evidence = (
-                    f"There was one: the group {self._group!r} has committed offset {offset}, which it does only "
-                    "after a checkpoint; no local copy of it is here"
-                )
-            if evidence:
-                earliest = bounds[item.partition][0]
-                raise ChangelogLost(
-                    self._source.table, item.partition, self._source.changelog, earliest, evidence
-                )
+
+    def _lost(self, partition: int, earliest: int, evidence: str) -> ChangelogLost:
+        return ChangelogLost(self._source.table, partition, self._source.changelog, earliest, evidence)
 
     # -- 4: the task ------------------------------------------------------------------------------------------
 
