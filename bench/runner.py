@@ -102,7 +102,7 @@ def run(row: Row, task: Task, patience: float, probe: Callable[[], dict[str, flo
     """
     marks: list[dict[str, Any]] = []
     expected = task.events
-    with tempfile.NamedTemporaryFile("w+", prefix=f"bench-{row.name}-".replace(" ", "-")) as log:
+    with tempfile.NamedTemporaryFile("w+", prefix=f"bench-{row.name}-") as log:
         process = _start(row, task, log)
         heard = time.monotonic()
         overdue = threading.Event()
