@@ -65,18 +65,23 @@ class CoordinatorApp(faust.App):  # type: ignore[misc]
     """The Faust app, which prepares topics and starts the HTTP server before anything else."""
 
     coordinator: CoordinatorAgent
-    _preparing: asyncio.Future[None] | None = None
+    _starting: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
+        self._starting = asyncio.ensure_future(self._prepare_and_start())
+        await self._starting
+
+    async def _prepare_and_start(self) -> None:
         # Not ``on_first_start``: by then Faust has made its consumer, which leaks an event loop if never started.
-        self._preparing = asyncio.ensure_future(self.coordinator.prepare())
-        await self._preparing
+        await self.coordinator.prepare()
         await super().start()
 
     async def stop(self) -> None:
         self.coordinator.engine.begin_stop()
-        if self._preparing is not None:
-            self._preparing.cancel()  # it may be waiting for Kafka, and for long
+        if self._starting is not None and not self._starting.done():
+            # It may be waiting for Kafka, and for long; and mode goes on to start what a stop has just stopped.
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
         await super().stop()
         self.coordinator.data_directory.release()
 

@@ -186,6 +186,14 @@ def tune_consumer(consumer: AIOKafkaConsumer, *, fetch_max_wait: float, fetch_ma
     consumer._fetch_max_bytes = fetch_max_bytes
 
 
+async def abandon_group_join(consumer: AIOKafkaConsumer) -> None:
+    """Before ``consumer.stop()``, which waits for a join under way: as long as the slowest member lets it take."""
+    coordinating = getattr(consumer._coordinator, "_coordination_task", None)
+    if coordinating is not None and not coordinating.done():
+        coordinating.cancel()
+        await asyncio.wait([coordinating])
+
+
 async def committed_offsets(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, int]:

@@ -73,6 +73,7 @@ class Engine:
         self._app: faust.App | None = None
         self._checkpoint_due = asyncio.Event()
         self._restore_job: asyncio.Task[None] | None = None
+        self._giving_up = asyncio.Lock()
         self._checked = False
         self._assignments = 0
         self._last_restore_seconds = 0.0
@@ -250,6 +251,10 @@ class Engine:
         """A last checkpoint of everything, after which nothing is folded until the next restore."""
         self.watchdog.enter(STOPPING if stopping else REBALANCING)
         failpoint("stop.begun" if stopping else "revoke.begun")
+        async with self._giving_up:  # a stop in the middle of a rebalance waits for the checkpoint of that
+            await self._give_up_partitions(stopping=stopping)
+
+    async def _give_up_partitions(self, *, stopping: bool) -> None:
         await self._abandon_restore()
         patience = self.settings.stop_timeout * 0.6 if stopping else self.settings.rebalance_timeout * 0.6
         given_up = {}

@@ -63,7 +63,11 @@ class EngineProducer:
                 max_request_size=MAX_REQUEST_BYTES,
                 request_timeout_ms=int(self._request_timeout * 1000),
             )
-            await kafka.start()
+            try:
+                await kafka.start()
+            except BaseException:  # a stop comes as a cancellation
+                await kafka.stop()
+                raise
             self._kafka = kafka
 
     async def stop(self) -> None:

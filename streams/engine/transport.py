@@ -22,7 +22,7 @@ from faust.sensors.monitor import Monitor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.engine.aiokafka_internals import tune_consumer
+from streams.engine.aiokafka_internals import abandon_group_join, tune_consumer
 
 if TYPE_CHECKING:
     from streams.engine.batches import RecordBatch
@@ -35,6 +35,7 @@ QUEUED_BATCHES = 16
 
 _COMMIT_TIMEOUT = 2.0
 _SEEK_TIMEOUT = 10.0
+_THREAD_POLL = 0.01
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -51,12 +52,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_thread_stop(self) -> None:
-        # drivers/aiokafka.py:549: aiokafka's ``stop`` cancels its fetches, and with a broker that is gone it lets
-        # their cancellation through; then the thread dies without a word to who waits for its end.
+        # drivers/aiokafka.py:549, with a group join cut short. And aiokafka's ``stop`` cancels its fetches, and
+        # with a broker that is gone it lets their cancellation through; then the thread dies without a word to
+        # who waits for its end.
+        await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()
+        if self._consumer is None:
+            return
+        await abandon_group_join(self._consumer)
         try:
-            await super().on_thread_stop()
+            await self._consumer.stop()
         except asyncio.CancelledError:
             log.info("consumer stopped in the middle of a fetch")
+
+    async def stop(self) -> None:
+        # mode/threads.py:221 leaves a thread alone that has begun but not yet said so (in an event of its loop).
+        thread = self._thread
+        while thread is not None and thread.is_alive() and not self._started.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(_THREAD_POLL)
+        await super().stop()
+
+    def close(self) -> None:
+        # drivers/aiokafka.py:765, on a rebalance that meets a worker about to stop, closes the connections of this
+        # thread's consumer from the loop of another thread, and a join under way then waits for what never comes.
+        pass  # ``on_thread_stop`` is on its way
 
     async def _fetch_records(
         self,

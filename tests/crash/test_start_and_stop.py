@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,12 +24,17 @@ def ended(worker: WorkerProcess) -> tuple[int, str]:
     return status, worker.log.splitlines()[-1]
 
 
+def wait_for(worker: WorkerProcess, words: str) -> None:
+    deadline = time.monotonic() + 60
+    while words not in worker.log:
+        assert worker.running, worker.log
+        assert time.monotonic() < deadline, worker.log
+        time.sleep(0.005)
+
+
 def test_a_stop_while_kafka_is_away_is_quick_and_clean(tmp_path: Path) -> None:
     with WorkerProcess("127.0.0.1:1", "nowhere.", tmp_path / "worker") as worker:
-        deadline = time.monotonic() + 30
-        while "kafka does not answer yet" not in worker.log:
-            assert time.monotonic() < deadline, worker.log
-            time.sleep(0.1)
+        wait_for(worker, "kafka does not answer yet")
         started = time.monotonic()
         assert worker.stop() == 0, worker.log
         assert time.monotonic() - started < STOP_SECONDS
@@ -40,14 +46,25 @@ def test_a_stop_at_any_moment_of_a_start_is_quick_and_clean(
     moments = ("http listening", '"phase": "starting"', '"phase": "restoring"', '"phase": "running"')
     for number, moment in enumerate(moments):
         with WorkerProcess(kafka, topic_prefix, tmp_path / str(number)) as worker:
-            deadline = time.monotonic() + 60
-            while moment not in worker.log:
-                assert worker.running, worker.log
-                assert time.monotonic() < deadline, worker.log
-                time.sleep(0.005)
+            wait_for(worker, moment)
             started = time.monotonic()
             assert worker.stop() == 0, f"after {moment}: {worker.log[-3000:]}"
             assert time.monotonic() - started < STOP_SECONDS
+
+
+@pytest.mark.timeout(120)
+def test_a_stop_does_not_wait_for_the_other_members_of_the_group(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    with WorkerProcess(kafka, topic_prefix, tmp_path / "frozen") as frozen:
+        frozen.wait_ready()
+        frozen.signal(signal.SIGSTOP)  # a join waits for it until its session has timed out
+        with WorkerProcess(kafka, topic_prefix, tmp_path / "joining") as joining:
+            wait_for(joining, '"phase": "starting"')
+            time.sleep(2)
+            started = time.monotonic()
+            assert joining.stop() == 0, joining.log
+            assert time.monotonic() - started < STOP_SECONDS / 2
 
 
 def test_a_second_worker_on_a_busy_directory_is_refused_and_the_first_does_not_notice(

@@ -15,7 +15,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from models.dead_letters import MAX_KEPT_BYTES
 from streams.engine.errors import NotRunning
 from streams.errors import BrokerUnreachable
-from streams.service import CoordinatorAgent
+from streams.service import CoordinatorAgent, CoordinatorConfig
 from streams.settings import load_settings
 from streams.state import AgentState
 from streams.tolerant_records import UNREAD_HEADER
@@ -297,6 +297,24 @@ async def test_a_coordinator_runs_once(coordinator: CoordinatorAgent) -> None:
     with pytest.raises(NotRunning, match="does not run"):
         await coordinator.message_handler.process_message({"type": "task_submitted", "task_id": "t1"})
     await coordinator.stop()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5])
+async def test_a_stop_in_the_middle_of_a_start_leaves_nothing_running(
+    seconds: float, kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    config = CoordinatorConfig(
+        name=topic_prefix.rstrip("."), broker_url=f"kafka://{kafka}", monitoring_port=0, data_dir=tmp_path
+    )
+    coordinator = CoordinatorAgent(config)
+    starting = asyncio.ensure_future(coordinator.start())
+    await asyncio.sleep(seconds)
+    await asyncio.wait_for(coordinator.stop(), 5)
+    await asyncio.wait([starting])
+    await asyncio.sleep(0.1)
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    assert not left
+    assert coordinator.engine.failure is None
 
 
 async def test_what_a_request_cannot_mean_is_refused_with_what_it_can(coordinator: CoordinatorAgent) -> None:
