@@ -18,7 +18,10 @@ from tests.chaos.schedule import Fault, schedule
 from tests.crash.history import History
 from tests.crash.load import Load
 
-TOPICS = ("events", "fleet", "directives", "results", "reports", "dead-letters")
+TOPICS = (
+    *("events", "fleet", "directives", "results", "reports", "dead-letters"),
+    *("p-agents-changelog", "p-fleet-changelog"),
+)
 
 
 @pytest.mark.timeout(240)
@@ -65,6 +68,41 @@ def test_the_checks_find_what_is_wrong() -> None:
     assert checks.unseen(dataclasses.replace(run, unread={("p.events", 0): 3})) == ["p.events/0: 3 records"]
 
 
+def test_only_what_a_checkpoint_vouches_for_must_have_been_put_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History("h:9092", "p.", "p")
+    history.topics = {topic: [] for topic in TOPICS}
+    fact = (
+        b'{"type":"%s","source":{"partition":0,"offset":%d,"index":0},"through":0,'
+        b'"event":{"type":"%s","task_id":"t1"}}'
+    )
+    history.topics["fleet"] = [
+        Stored("fleet", 0, at, 1_763_800_000_000, b"default", fact % (kind, at, kind), ())
+        for at, kind in enumerate((b"task_submitted", b"task_cancelled"))
+    ]
+    (result,) = (
+        output
+        for output in history._fleet_fold(0, 1).fold(history.topics["fleet"])
+        if output.topic == "results"
+    )
+    stored = Stored("results", 0, 0, 0, result.key, result.value, tuple(result.headers))
+
+    def holds(position: int, results: list[Stored]) -> bool:
+        monkeypatch.setattr(History, "_saved_position", lambda *_: position)
+        history.topics["results"] = results
+        try:
+            history.assert_outputs_are_those_of_a_cold_fold(1, 1)
+        except AssertionError:
+            return False
+        return True
+
+    assert holds(2, [stored]), "all of it is there"
+    assert holds(1, [stored]), "the checkpoint had not come so far yet"
+    assert holds(1, []), "so it need not be there"
+    assert not holds(2, [])
+    assert not holds(0, [dataclasses.replace(stored, value=b"{}")])
+    assert not holds(2, [stored, dataclasses.replace(stored, value=b"{}")])
+
+
 def test_facts_that_are_missing_or_out_of_order_are_found() -> None:
     beat = b'{"type":"status_update","agent_id":"a1","status":"active"}'
     history = History("h:9092", "p.", "p")
@@ -74,6 +112,5 @@ def test_facts_that_are_missing_or_out_of_order_are_found() -> None:
     assert any("not in the fleet log" in found for found in checks.skipped(run))
     fact = b'{"type":"metric_report","source":{"partition":0,"offset":%d,"index":0}}'
     history.topics["fleet"] = [Stored("fleet", 0, at, 0, None, fact % (7 - at % 2), ()) for at in range(3)]
-    history.topics |= {"p-agents-changelog": [], "p-fleet-changelog": []}
     assert len(checks.non_monotonic(run)) == 1, "7, 6, and 7 again, which is a repeat"
     assert any("in the fleet log alone" in found for found in checks.skipped(run))
