@@ -65,9 +65,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             log.info("consumer stopped in the middle of a fetch")
 
     async def stop(self) -> None:
-        # mode/threads.py:221 leaves a thread alone that has begun but not yet said so (in an event of its loop).
         thread = self._thread
-        while thread is not None and thread.is_alive() and not self._started.is_set():  # noqa: ASYNC110
+        if thread is None:  # never started; mode/threads.py:149 made it a loop all the same
+            self.thread_loop.close()
+            return
+        # mode/threads.py:221 leaves a thread alone that has begun but not yet said so (in an event of its loop).
+        while thread.is_alive() and not self._started.is_set():  # noqa: ASYNC110
             await asyncio.sleep(_THREAD_POLL)
         await super().stop()
 
