@@ -1,0 +1,227 @@
+"""How well and how fast tasks are placed: our planner beside baselines and the optimum, on one instance.
+
+``python bench/plan.py --help`` tells how. The instance is a JSON file, or is made from a seed:
+``{"agents": [{"agent_id", "capabilities": […], "slots", "used", "speed", "zone"}], "tasks": [{"task_id",
+"capabilities": […], "size", "zone", "priority"}]}``. All costs are those of :mod:`models.objective`, counted task
+by task by code that shares nothing with the planner.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench import bounds, instances
+from bench.baselines import BASELINES, Placement
+from bench.instances import BadInstance, Instance
+from streams.planner.waterfill import Agents, Demand, fill
+
+QUICK, THOROUGH = 25_000_000, 100_000_000
+"""Work units."""
+
+PLANNERS = {"ours": QUICK, "ours-thorough": THOROUGH}
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+
+
+def as_arrays(instance: Instance) -> tuple[list[str], Agents, list[Demand], list[list[str]]]:
+    """What the planner works on: names of the agents, the agents, the demands, and each demand's tasks."""
+    names = sorted(instance.agents)
+    fleet = [instance.agents[name] for name in names]
+    zones: dict[str | None, int] = {None: -1}
+    for agent in fleet:
+        zones.setdefault(agent.zone, len(zones) - 1)
+    agents = Agents(
+        slots=np.array([agent.slots for agent in fleet], np.int64),
+        used=np.array([agent.used for agent in fleet], np.int64),
+        slowness=np.array([agent.slowness for agent in fleet], np.int64),
+        zone=np.array([zones[agent.zone] for agent in fleet], np.int64),
+    )
+    having: dict[str, list[int]] = {}
+    for position, agent in enumerate(fleet):
+        for capability in agent.capabilities:
+            having.setdefault(capability, []).append(position)
+    has = {capability: np.zeros(len(fleet), np.bool_) for capability in having}
+    for capability, positions in having.items():
+        has[capability][positions] = True
+    classes: dict[tuple[frozenset[str], float, str | None, int], list[str]] = {}
+    for task in instance.tasks:
+        key = (task.capabilities, task.size, task.zone, task.priority)
+        classes.setdefault(key, []).append(task.task_id)
+    nobody = np.zeros(len(fleet), np.bool_)
+    eligible: dict[frozenset[str], Any] = {}
+    for capabilities, *_ in classes:
+        if capabilities not in eligible:
+            able = np.ones(len(fleet), np.bool_)
+            for capability in capabilities:
+                able &= has.get(capability, nobody)
+            eligible[capabilities] = np.flatnonzero(able)
+    demands = [
+        # A zone that no agent is in is preferred in vain, but preferred.
+        Demand(eligible[capabilities], len(tasks), size, zones.setdefault(zone, len(zones) - 1), priority)
+        for (capabilities, size, zone, priority), tasks in classes.items()
+    ]
+    return names, agents, demands, list(classes.values())
+
+
+def ours(instance: Instance, budget: int) -> Placement:
+    """The water-fill, from parsed instance to a name for each task."""
+    names, agents, demands, tasks = as_arrays(instance)
+    placement: Placement = {}
+    for ids, places in zip(tasks, fill(agents, demands, budget), strict=True):
+        holders: list[str | None] = [names[place] for place in places.tolist()]
+        placement.update(zip(ids, holders + [None] * (len(ids) - len(holders)), strict=True))
+    return placement
+
+
+def measured(
+    place: Callable[[], Placement], instance: Instance, repetitions: int
+) -> tuple[Placement, dict[str, Any]]:
+    """A placement, and what it costs: figures as ``--json`` prints them."""
+    times = []
+    gc.collect()
+    gc.freeze()  # as in a worker, where the collector does not walk the state each time that something is planned
+    for _ in range(repetitions):
+        started = time.process_time()
+        placement = place()
+        times.append((time.process_time() - started) * 1000)
+    cost, unplaced = instances.cost(instance, placement)
+    figures = {
+        "objective": cost,
+        "unplaced": unplaced,
+        "cpu_ms": round(median(times), 1),
+        "cpu_ms_min": round(min(times), 1),
+    }
+    return placement, figures
+
+
+@app.command()
+def plan(
+    instance: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The instance; by default one is made.")
+    ] = None,
+    agents: Annotated[int, typer.Option(min=1, help="Agents of the instance that is made.")] = 10_000,
+    tasks: Annotated[int, typer.Option(min=1, help="Its tasks.")] = 50_000,
+    seed: Annotated[
+        int, typer.Option(min=0, help="What it is made from; the baselines draw by it, too.")
+    ] = 3,
+    rows: Annotated[
+        str | None, typer.Option(metavar="NAME,…", help="Only these; by default all.", show_default=False)
+    ] = None,
+    budget: Annotated[int, typer.Option(min=0, help="Work units of [b]ours[/b].")] = QUICK,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 3,
+    optimum: Annotated[bool, typer.Option(help="Find the optimum, which takes seconds and OR-tools.")] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write where each task goes: {task_id: agent_id or null}."),
+    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the instance, too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Place tasks on agents by our planner and by baselines, and tell what each placement costs.
+
+    Costs are those of the published objective. The gap is to the optimum,
+    or without OR-tools to a bound that is lower. CPU milliseconds count
+    from the parsed instance to a name for each task.
+
+    [b]Examples[/b]
+
+      python bench/plan.py
+
+      python bench/plan.py --instance instance.json --out placement.json --json
+
+      python bench/plan.py --agents 1000 --tasks 5000 --rows ours,first-fit
+    """
+    contenders = [*PLANNERS, *BASELINES] if rows is None else rows.split(",")
+    unknown = [name for name in contenders if name not in PLANNERS and name not in BASELINES]
+    if unknown:
+        fail(f"no row is called {unknown[0]!r}; there are {', '.join([*PLANNERS, *BASELINES])}")
+    try:
+        if instance is None:
+            content = instances.generate(agents, tasks, seed)
+            if save is not None:
+                save.write_bytes(orjson.dumps(content))
+            problem = instances.from_json(content)
+        else:
+            problem = instances.read(instance)
+    except BadInstance as error:
+        fail(str(error))
+    budgets = {**PLANNERS, "ours": budget}
+    placements: dict[str, Placement] = {}
+    figures: dict[str, dict[str, Any]] = {}
+    for name in contenders:
+        if name in PLANNERS:
+            place, times = (lambda name=name: ours(problem, budgets[name])), repetitions  # type: ignore[misc]
+        else:
+            place, times = (lambda name=name: BASELINES[name](problem, random.Random(seed))), 1  # type: ignore[misc]
+        placements[name], figures[name] = measured(place, problem, times)
+    _, arrays, demands, _ = as_arrays(problem)
+    bound, kind = bounds.relaxation(arrays, demands), "relaxation"
+    if optimum:
+        started = time.monotonic()
+        try:
+            bound, kind = bounds.optimum(arrays, demands), "optimum"
+            figures["optimum"] = {"objective": bound, "wall_ms": round((time.monotonic() - started) * 1000)}
+        except OSError as error:
+            print(f"no optimum, but a bound: {error}", file=sys.stderr)
+    for figure in figures.values():
+        figure["gap"] = round(figure["objective"] / bound - 1, 6) if bound else 0.0
+    if out is not None:
+        out.write_bytes(orjson.dumps(placements[contenders[0]], option=orjson.OPT_INDENT_2))
+    first = figures[contenders[0]]
+    result = {
+        "agents": len(problem.agents),
+        "tasks": len(problem.tasks),
+        "classes": len(demands),
+        "free_slots": int(np.maximum(arrays.slots - arrays.used, 0).sum()),
+        **first,
+        "bound": bound,
+        "bound_kind": kind,
+        "rows": figures,
+    }
+    if as_json:
+        print(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+    else:
+        show(result)
+
+
+def show(result: dict[str, Any]) -> None:
+    """The figures as a table."""
+    table = Table(
+        title=f"{result['tasks']:,} tasks in {result['classes']:,} classes, {result['agents']:,} agents with "
+        f"{result['free_slots']:,} free slots"
+    )
+    table.add_column("row")
+    for column in ("objective", f"above the {result['bound_kind']}", "unplaced", "CPU ms"):
+        table.add_column(column, justify="right")
+    for name, figure in result["rows"].items():
+        cpu = f"{figure['cpu_ms']:,.0f}" if "cpu_ms" in figure else f"({figure['wall_ms']:,} by the wall)"
+        unplaced = f"{figure['unplaced']:,}" if "unplaced" in figure else ""
+        table.add_row(name, f"{figure['objective']:,}", f"{figure['gap']:.2%}", unplaced, cpu)
+    if result["bound_kind"] != "optimum":
+        table.add_row(result["bound_kind"], f"{result['bound']:,}", "", "", "")
+    Console().print(table)
+
+
+def fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    app(prog_name="plan.py")
