@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import instances
@@ -55,6 +55,7 @@ def drawn_problem(draw: st.DrawFn) -> tuple[Agents, list[Demand]]:
     return agents, demands
 
 
+@settings(deadline=None)
 @given(problem=st.composite(drawn_problem)(), budget=st.sampled_from([0, 50_000, ENOUGH]))
 def test_agents_get_what_they_may_hold_and_have_room_for_and_no_room_stays_that_is_wanted(
     problem: tuple[Agents, list[Demand]], budget: int
@@ -74,6 +75,7 @@ def test_agents_get_what_they_may_hold_and_have_room_for_and_no_room_stays_that_
             assert (given_to[demand.eligible] == room[demand.eligible]).all(), "somebody had room"
 
 
+@settings(deadline=None)
 @given(problem=st.composite(drawn_problem)())
 def test_nobody_has_the_room_of_an_agent_that_a_more_urgent_task_waits_for(
     problem: tuple[Agents, list[Demand]],
