@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 
-from streams.engine.errors import BrokersSilent
+from aiokafka.errors import KafkaError
+
+from streams.engine.errors import BrokersSilent, TopicUnfit
 from streams.engine.producer import EngineProducer
+from streams.engine.topics import missing_topics
 
 log = logging.getLogger("coordinator.engine")
 
@@ -39,6 +43,7 @@ class DeliveryWatch:
         """Look after the deliveries until cancelled.
 
         Raises:
+            TopicUnfit: if nothing was for a quarter of it, and the topic is not there.
             BrokersSilent: if nothing was acknowledged for ``patience`` seconds.
         """
         oldest: tuple[str, float] | None = None
@@ -61,5 +66,17 @@ class DeliveryWatch:
                         "broker acknowledges nothing",
                         extra={"topic": topic, "seconds": round(self._unacked_seconds)},
                     )
+                    await self._stop_for_a_deleted_topic(topic)
                 else:
                     log.info("broker acknowledges again")
+
+    async def _stop_for_a_deleted_topic(self, topic: str) -> None:
+        """What may be a silent broker, to the producer, is more often a topic that somebody has deleted."""
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(self._patience / 4):
+                if await missing_topics(self._bootstrap_servers, [topic]):
+                    raise TopicUnfit(
+                        topic,
+                        "was deleted under this worker. Start it again: a changelog is made anew, from the log; "
+                        "any other topic must be restored or created first",
+                    )

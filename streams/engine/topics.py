@@ -18,16 +18,20 @@ async def check_existence(bootstrap_servers: str, topics: Sequence[str]) -> None
     Raises:
         TopicUnfit: saying which one is missing.
     """
+    for topic in await missing_topics(bootstrap_servers, topics):
+        raise TopicUnfit(
+            topic,
+            "is not there any more. Restore it; if its records are gone for good, make it anew and start with "
+            "a new application id, for the state is of the old one",
+        )
+
+
+async def missing_topics(bootstrap_servers: str, topics: Sequence[str]) -> list[str]:
+    """Those of them that there are not."""
     async with _admin(bootstrap_servers) as admin:
         # All are asked for: asking for one by name could create it.
         known = {description["topic"] for description in await admin.describe_topics()}
-    for topic in topics:
-        if topic not in known:
-            raise TopicUnfit(
-                topic,
-                "is not there any more. Restore it; if its records are gone for good, make it anew and start with "
-                "a new application id, for the state is of the old one",
-            )
+    return [topic for topic in topics if topic not in known]
 
 
 async def check_changelog(bootstrap_servers: str, topic: str, partitions: int) -> None:

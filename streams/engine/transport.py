@@ -72,7 +72,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # mode/threads.py:221 leaves a thread alone that has begun but not yet said so (in an event of its loop).
         while thread.is_alive() and not self._started.is_set():  # noqa: ASYNC110
             await asyncio.sleep(_THREAD_POLL)
-        await super().stop()
+        if thread.is_alive():  # one that has crashed has stopped by itself, and closed its loop
+            await super().stop()
 
     def close(self) -> None:
         # drivers/aiokafka.py:765, on a rebalance that meets a worker about to stop, closes the connections of this

@@ -126,6 +126,21 @@ async def test_a_topic_that_is_deleted_under_a_running_worker_stops_it(lab: Lab)
     await ends_with(worker, "is not there any more")
 
 
+async def test_a_changelog_that_is_deleted_under_a_running_worker_stops_it_and_is_made_anew(lab: Lab) -> None:
+    await lab.create_topics()
+    await lab.produce(numbered(400))
+    worker = Worker(lab, "a", DELIVERY_TIMEOUT="8")
+    await lab.everything_is_exact(worker)
+    async with AdminClient(lab.bootstrap) as admin:
+        await admin.delete_topics([f"{lab.prefix}app-first-changelog"])
+    await lab.produce(numbered(400))
+    await ends_with(worker, "app-first-changelog: was deleted under this worker")
+    assert "Event loop is closed" not in worker.log
+    again = Worker(lab, "a")
+    await lab.everything_is_exact(again)
+    await again.stop()
+
+
 async def test_a_topic_that_is_recreated_under_a_running_worker_stops_it(lab: Lab) -> None:
     """Its records have offsets that were folded already, of other ones."""
     await lab.create_topics()
