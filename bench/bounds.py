@@ -1,12 +1,10 @@
 """What no placement can cost less than: the optimum, by min-cost flow on classes, or a bound that is made at once.
 
-Both work on what the planner works on, agents as arrays and classes of tasks; that they agree with the objective
-counted task by task is tested.
+Both work on what the planner works on, agents as arrays and classes of tasks.
 """
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.environments import python_of
+from bench.environments import answer_of
 from models import objective
 from models.objective import DEFAULT_WEIGHTS
 from streams.planner.waterfill import Agents, Demand
@@ -49,12 +47,7 @@ def optimum(agents: Agents, demands: Sequence[Demand]) -> int:
     with tempfile.TemporaryDirectory() as directory:
         problem = Path(directory) / "problem.npz"
         np.savez(problem, supplies=supplies, arcs=np.concatenate(arcs))
-        program = Path(__file__).parent / "rows" / "min_cost_flow.py"
-        command = [python_of("optimum", ORTOOLS), str(program), str(problem)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(f"OR-tools found no optimum: {done.stderr.strip()[-500:]}")
-    return int(done.stdout)
+        return int(answer_of("optimum", ORTOOLS, "min_cost_flow.py", problem))
 
 
 def relaxation(agents: Agents, demands: Sequence[Demand]) -> int:

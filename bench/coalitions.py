@@ -7,11 +7,8 @@
 
 from __future__ import annotations
 
-import gc
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
@@ -26,7 +23,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench.environments import python_of
+from bench.environments import answer_of
+from bench.instances import BadInstance, read_json
+from bench.program import cpu_milliseconds, fail
+from streams.cli.console import print_json
 from streams.planner.coalitions import Candidate, Formed, form
 from streams.planner.covers import MAX_COVER
 
@@ -36,10 +36,6 @@ SCIPY = "scipy==1.17.1"
 SKILLS = 16
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-
-
-class BadInstance(ValueError):
-    """The file is no instance; the message says where and why."""
 
 
 def generate(agents: int, tasks: int, seed: int) -> dict[str, Any]:
@@ -74,8 +70,21 @@ def generate(agents: int, tasks: int, seed: int) -> dict[str, Any]:
     return {"agents": fleet, "tasks": wanted}
 
 
+def read(path: Path) -> dict[str, Any]:
+    """An instance from its file.
+
+    Raises:
+        BadInstance: if it is none.
+    """
+    content = read_json(path)
+    try:
+        return checked(content)
+    except BadInstance as error:
+        raise BadInstance(f"{path}: {error}") from None
+
+
 def checked(content: Any) -> dict[str, Any]:
-    """The instance, if it is one.
+    """The content of a file as an instance, if it is one.
 
     Raises:
         BadInstance: if it is none.
@@ -83,11 +92,9 @@ def checked(content: Any) -> dict[str, Any]:
     try:
         agents, tasks = content["agents"], content["tasks"]
         for agent in agents:
-            if not (
-                isinstance(agent["agent_id"], str)
-                and agent["cost"] >= 0
-                and set(agent["capabilities"]) is not None
-            ):
+            if not (isinstance(agent["agent_id"], str) and isinstance(agent["capabilities"], list)):
+                raise BadInstance(f"the agent {agent['agent_id']!r} needs a name and a list of capabilities")
+            if not agent["cost"] >= 0:
                 raise BadInstance(f"the agent {agent['agent_id']!r} needs a cost of 0 or more")
         for task in tasks:
             if not (1 <= len(task["cover"]) <= MAX_COVER and len(set(task["cover"])) == len(task["cover"])):
@@ -146,12 +153,7 @@ def column_generation(instance: Mapping[str, Any]) -> float:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "instance.json"
         file.write_bytes(orjson.dumps(instance))
-        program = Path(__file__).parent / "rows" / "column_generation.py"
-        command = [python_of("column-generation", SCIPY), str(program), str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(f"scipy found no bound: {done.stderr.strip()[-500:]}")
-    return float(done.stdout)
+        return float(answer_of("column-generation", SCIPY, "column_generation.py", file))
 
 
 @app.command()
@@ -191,27 +193,16 @@ def coalitions(
       python bench/coalitions.py --agents 5000 --tasks 1000 --no-column-bound
     """
     try:
-        content = generate(agents, tasks, seed) if instance is None else orjson.loads(instance.read_bytes())
-        problem = checked(content)
-    except OSError as error:
-        fail(f"{instance} cannot be read: {error.strerror}")
-    except orjson.JSONDecodeError as error:
-        fail(f"{instance} is no JSON: {error}")
+        problem = generate(agents, tasks, seed) if instance is None else read(instance)
     except BadInstance as error:
-        fail(f"{instance}: {error}")
+        fail(str(error))
     if save is not None:
         save.write_bytes(orjson.dumps(problem))
     names = [agent["agent_id"] for agent in problem["agents"]]
     rows: dict[str, dict[str, Any]] = {}
     chosen: dict[str, dict[str, list[str] | None]] = {}
-    gc.collect()
-    gc.freeze()
     for row, units in {**BUDGETS, "ours": budget}.items():
-        times = []
-        for _ in range(repetitions):
-            started = time.process_time()
-            formed = ours(problem, units)
-            times.append((time.process_time() - started) * 1000)
+        formed, times = cpu_milliseconds(lambda units=units: ours(problem, units), repetitions)  # type: ignore[misc]
         chosen[row] = {
             task["task_id"]: None if members is None else [names[member] for member in members]
             for task, members in zip(problem["tasks"], formed.coalitions, strict=True)
@@ -241,7 +232,7 @@ def coalitions(
         "rows": rows,
     }
     if as_json:
-        print(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+        print_json(result)
     else:
         show(result)
 
@@ -257,11 +248,6 @@ def show(result: dict[str, Any]) -> None:
         table.add_row(name, *cells)
     table.add_row(result["bound_kind"], "", f"{result['bound']:,.0f}", "", "")
     Console().print(table)
-
-
-def fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(2)
 
 
 if __name__ == "__main__":

@@ -45,3 +45,16 @@ def python_of(name: str, *packages: str) -> str:
             raise EnvironmentFailed(name, done.stderr)
     marker.write_text(wanted)
     return str(python)
+
+
+def answer_of(name: str, package: str, program: str, question: Path) -> str:
+    """What a program of ``bench/rows`` prints about a file, run in the environment of this name.
+
+    Raises:
+        OSError: if the environment cannot be made, or the program fails.
+    """
+    command = [python_of(name, package), str(Path(__file__).parent / "rows" / program), str(question)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"{program} failed: {done.stderr.strip()[-500:]}")
+    return done.stdout

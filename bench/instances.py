@@ -59,18 +59,27 @@ class BadInstance(ValueError):
     """The file is no instance; the message says where and why."""
 
 
+def read_json(path: Path) -> Any:
+    """What a file holds.
+
+    Raises:
+        BadInstance: if it cannot be read, or is no JSON.
+    """
+    try:
+        return orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise BadInstance(f"{path} cannot be read: {error.strerror}") from None
+    except orjson.JSONDecodeError as error:
+        raise BadInstance(f"{path} is no JSON: {error}") from None
+
+
 def read(path: Path) -> Instance:
     """An instance from its file.
 
     Raises:
         BadInstance: if it is none.
     """
-    try:
-        content = orjson.loads(path.read_bytes())
-    except OSError as error:
-        raise BadInstance(f"{path} cannot be read: {error.strerror}") from None
-    except orjson.JSONDecodeError as error:
-        raise BadInstance(f"{path} is no JSON: {error}") from None
+    content = read_json(path)
     try:
         return from_json(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -8,7 +8,6 @@ by task by code that shares nothing with the planner.
 
 from __future__ import annotations
 
-import gc
 import random
 import sys
 import time
@@ -29,6 +28,8 @@ from rich.table import Table
 from bench import bounds, instances
 from bench.baselines import BASELINES, Placement
 from bench.instances import BadInstance, Instance
+from bench.program import cpu_milliseconds, fail
+from streams.cli.console import print_json
 from streams.planner.waterfill import Agents, Demand, fill
 
 QUICK, THOROUGH = 25_000_000, 100_000_000
@@ -93,13 +94,7 @@ def measured(
     place: Callable[[], Placement], instance: Instance, repetitions: int
 ) -> tuple[Placement, dict[str, Any]]:
     """A placement, and what it costs: figures as ``--json`` prints them."""
-    times = []
-    gc.collect()
-    gc.freeze()  # as in a worker, where the collector does not walk the state each time that something is planned
-    for _ in range(repetitions):
-        started = time.process_time()
-        placement = place()
-        times.append((time.process_time() - started) * 1000)
+    placement, times = cpu_milliseconds(place, repetitions)
     cost, unplaced = instances.cost(instance, placement)
     figures = {
         "objective": cost,
@@ -195,7 +190,7 @@ def plan(
         "rows": figures,
     }
     if as_json:
-        print(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+        print_json(result)
     else:
         show(result)
 
@@ -216,11 +211,6 @@ def show(result: dict[str, Any]) -> None:
     if result["bound_kind"] != "optimum":
         table.add_row(result["bound_kind"], f"{result['bound']:,}", "", "", "")
     Console().print(table)
-
-
-def fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(2)
 
 
 if __name__ == "__main__":
