@@ -131,6 +131,8 @@ def load(
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
+            # In the order of the calls, whatever has to be sent again: a policy holds for what stands behind it.
+            "enable.idempotence": True,
             "linger.ms": 20,
             "batch.num.messages": 5_000,
             "queue.buffering.max.messages": 200_000,
