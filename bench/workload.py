@@ -133,6 +133,7 @@ def load(
             "bootstrap.servers": bootstrap,
             # In the order of the calls, whatever has to be sent again: a policy holds for what stands behind it.
             "enable.idempotence": True,
+            "log_level": 3,  # a new broker is not ready for that at once, which is no news
             "linger.ms": 20,
             "batch.num.messages": 5_000,
             "queue.buffering.max.messages": 200_000,

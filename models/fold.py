@@ -127,6 +127,10 @@ class Table(Generic[R]):
             del self.rows[key]
             self.dirty[key] = None
 
+    def evict(self, key: str) -> None:
+        """The row leaves memory; it is among the cold ones from now on."""
+        del self.rows[key]
+
     def items(self) -> Iterable[tuple[str, R]]:
         """Every row, in no order that anything may depend on. Changing the table meanwhile is not allowed."""
         return self.rows.items() if self.cold is None else self._all_items(self.cold)

@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 from models.events import DEFAULT_FLEET
 from models.fields import Id
 from models.fleet.views import summary
-from models.fold import Table
-from models.ingress.rows import AgentRow, names_of
+from models.ingress.cells import OpenCells
+from models.ingress.rows import AgentRow, AgentTable, names_of
 from models.ingress.windows import LOAD
 from streams.folds import fleet_fold
 
@@ -115,7 +115,7 @@ class _AgentStates(Mapping[str, AgentState]):
         for agents in self._agents():
             row = agents.get(f"{self._fleet}/{agent_id}")
             if row is not None and row.state != "deregistered":
-                return _described(agent_id, row)
+                return _described(agent_id, row, agents.cells)
         raise KeyError(agent_id)
 
     def __iter__(self) -> Iterator[str]:
@@ -128,13 +128,14 @@ class _AgentStates(Mapping[str, AgentState]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def _agents(self) -> Iterator[Table[AgentRow]]:
+    def _agents(self) -> Iterator[AgentTable]:
         for task in self._table.tasks.values():
             yield task.fold.tables["agents"]  # type: ignore[misc]
 
 
-def _described(agent_id: str, row: AgentRow) -> AgentState:
-    loads = [(window.start, load.last) for window in row.windows() if (load := window.aggregates().get(LOAD))]
+def _described(agent_id: str, row: AgentRow, cells: OpenCells) -> AgentState:
+    windows = [(window.start, cells.aggregates(window)) for window in row.windows()]
+    loads = [(start, seen[LOAD].last) for start, seen in windows if LOAD in seen]
     return AgentState(
         agent_id=agent_id,
         status=row.status or "active",

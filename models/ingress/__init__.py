@@ -2,8 +2,9 @@
 
 Read :mod:`models.ingress.fold` first: it follows one record from its bytes to its outcome. The other files
 hold one concern each: ``intake`` (headers and bytes to an event), ``placement`` (who belongs where),
-``agents`` (what an event does to its agent), ``liveness``, ``windows``, ``alerts``, ``outbox`` (what goes
-out) and ``rows`` (what survives).
+``agents`` (what an event does to its agent), ``beats`` (the same, fast, of what agents say all day), ``liveness``,
+``windows`` and ``cells`` (what they have seen), ``alerts``, ``outbox`` (what goes out) and ``rows`` (what
+survives).
 """
 
 from models.ingress.fold import IngressFold, IngressStatus

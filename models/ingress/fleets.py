@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from models.fold import Table
+from models.ingress.cells import Cells
 from models.ingress.rows import AgentRow, FleetRow
 from models.policy import DEFAULT_POLICY, Policy, patched, policy_to_wire
 
@@ -17,6 +18,8 @@ class FleetState:
     """A fleet's row, and what is derived from it and from its agents' open windows."""
 
     __slots__ = (
+        "cells",
+        "end",
         "max_lateness",
         "max_skew",
         "memory",
@@ -25,6 +28,7 @@ class FleetState:
         "open",
         "policy",
         "row",
+        "start",
         "window_size",
     )
 
@@ -39,6 +43,10 @@ class FleetState:
         """Start of each open window to the keys of the agents that are in it."""
         self.next_close = NEVER
         """Watermark at which the next window closes."""
+        self.start = self.end = NEVER
+        """Of the open window that was reported to last, which is where nearly all reports belong."""
+        self.cells = Cells()
+        """Of that window, if there is one."""
 
     def govern(self, policy: Policy) -> None:
         """Put a policy into force. What every event asks of it lies at hand."""

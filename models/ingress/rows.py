@@ -5,15 +5,14 @@ Rows are stored as arrays: a new field goes to the end and has a default, so tha
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
-from math import inf
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from models.events import DEFAULT_HEARTBEAT_INTERVAL, Status
 from models.fold import Table
+from models.ingress.cells import OpenCells, Window
 
 Outcome: TypeAlias = Literal["applied", "duplicate", "late", "rejected", "dead_lettered", "rekeyed", "tick"]
 OUTCOMES: tuple[Outcome, ...] = (
@@ -28,49 +27,6 @@ OUTCOMES: tuple[Outcome, ...] = (
 """What can become of a record; every record read has exactly one."""
 
 Liveness: TypeAlias = Literal["alive", "suspected", "lost", "deregistered"]
-
-
-class Aggregate(msgspec.Struct, frozen=True, gc=False):
-    """What a window saw of one metric."""
-
-    count: int
-    sum: float
-    min: float
-    max: float
-    last: float
-
-
-class Window(msgspec.Struct, array_like=True, gc=False):
-    """What one open window has seen of one agent so far: an aggregate for each metric, packed.
-
-    Every report touches them, of another agent each time. As objects, an agent's aggregates lie scattered over a
-    kilobyte, and waiting for memory takes longer than all the arithmetic; packed they lie side by side.
-    """
-
-    start: int
-    """Milliseconds since 1970."""
-    metrics: str
-    """Their names, separated by spaces. One string, and not a list, since a restore reads a million of them."""
-    cells: bytearray
-    """A :data:`CELL` for each metric, in that order."""
-    before: Window | None = None
-    """One that was opened earlier and is still open; mostly there is none."""
-
-    def aggregates(self) -> dict[str, Aggregate]:
-        """What it saw, by metric."""
-        return {
-            name: Aggregate(int(count), total, low, high, last)
-            for name, (count, total, low, high, last, _) in zip(
-                self.metrics.split(), CELL.iter_unpack(self.cells), strict=True
-            )
-        }
-
-
-CELL = struct.Struct("<6d")
-"""Count, sum, min, max, last, and how many milliseconds into the window ``last`` was: an event that was overtaken
-does not replace a younger value. A float counts exactly as far as 2^53."""
-EMPTY_CELL = CELL.pack(0, -0.0, inf, -inf, 0, -1)
-"""Of a metric not seen yet. The sum begins with -0.0, the one number that leaves every first value as it is."""
 
 
 class AgentRow(msgspec.Struct, array_like=True, gc=False):
@@ -168,13 +124,48 @@ class AlertRow(msgspec.Struct, array_like=True):
     """Log time from which it may be raised again."""
 
 
+class AgentTable(Table[AgentRow]):
+    """The agents; their open windows have contents elsewhere, which go into the stored row and come from it."""
+
+    __slots__ = ("cells",)
+
+    def __init__(self) -> None:
+        super().__init__("agents", AgentRow, evictable=True)
+        self.cells = OpenCells()
+
+    def encode(self, row: AgentRow) -> bytes:
+        window = row.window
+        if window is None:
+            return super().encode(row)
+        if window.before is not None:
+            return self._encode_windows(row)
+        here, window.cells = window.cells, self.cells.pack(window)
+        payload = super().encode(row)
+        window.cells = here
+        return payload
+
+    def _encode_windows(self, row: AgentRow) -> bytes:
+        windows = [(window, window.cells) for window in row.windows()]
+        for window, _ in windows:
+            window.cells = self.cells.pack(window)
+        payload = super().encode(row)
+        for window, here in windows:
+            window.cells = here
+        return payload
+
+    def evict(self, key: str) -> None:
+        for window in self.rows[key].windows():
+            self.cells.give_back(window)
+        super().evict(key)
+
+
 class Tables:
     """The tables of one partition's fold."""
 
     __slots__ = ("agents", "alerts", "clock", "fleets", "origins")
 
     def __init__(self) -> None:
-        self.agents = Table("agents", AgentRow, evictable=True)
+        self.agents = AgentTable()
         self.fleets = Table("fleets", FleetRow)
         self.clock = Table("clock", ClockRow)
         self.origins = Table("origins", OriginRow)

@@ -7,15 +7,14 @@ lateness is a watermark too, since an event's time is never taken to be older. A
 
 from __future__ import annotations
 
-import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from math import isfinite
 from typing import Literal, TypeAlias
 
-from models.fold import Table
+from models.ingress.cells import CELL_BYTES, MANY, Window
 from models.ingress.fleets import NEVER, Fleets, FleetState
 from models.ingress.outbox import Outbox
-from models.ingress.rows import CELL, EMPTY_CELL, AgentRow, Window, names_of
+from models.ingress.rows import AgentRow, AgentTable, names_of
 
 LOAD = "current_load"
 """Metric under which an agent's own view of its load is aggregated."""
@@ -29,25 +28,30 @@ _AGGREGATES_PER_RECORD = 4_000
 """A record of so many aggregates stays below 1.5 MB, with names as long as they may be."""
 Observed: TypeAlias = Literal["observed", "late", "full"]
 
-_LARGEST = sys.float_info.max
 _NAMES_REMEMBERED = 65_536
-_unpack, _pack = CELL.unpack_from, CELL.pack_into
 
 
 class Layout(dict[str, int]):
-    """Each metric to where its aggregate begins in the cells, for all windows that have these metrics."""
+    """Each metric to which cell of a window is its own, for all windows that have these metrics."""
 
     def __init__(self, metrics: str) -> None:
         self.metrics = metrics
-        super().__init__((name, CELL.size * number) for number, name in enumerate(metrics.split()))
+        super().__init__((name, number) for number, name in enumerate(metrics.split()))
+        self.names = sorted(self)
+        self.numbers = [self[name] for name in self.names]
+        """Of the names in that order."""
 
 
 class Windows:
-    def __init__(self, agents: Table[AgentRow], fleets: Fleets, outbox: Outbox) -> None:
+    def __init__(self, agents: AgentTable, fleets: Fleets, outbox: Outbox) -> None:
         self._agents = agents
+        self._cells = agents.cells
         self._fleets = fleets
         self._outbox = outbox
-        self._layouts: dict[str, Layout] = {}
+        self.layouts: dict[str, Layout] = {}
+        """Of those metrics, as a window names them; of some, for they are forgotten now and then."""
+        self._new: dict[tuple[str, ...], Layout] = {}
+        """Of a window that begins with these metrics."""
         self._names_remembered = 0
         """In all layouts together."""
 
@@ -55,7 +59,10 @@ class Windows:
         for fleet, key, row in self._fleets.members(self._agents):
             window = row.window
             while window is not None:
-                self._open(fleet, window.start, key)
+                keys = fleet.open.get(window.start)
+                if keys is None:
+                    keys = self._open(fleet, window.start)
+                keys[key] = None
                 window = window.before
 
     def observe(
@@ -77,40 +84,43 @@ class Windows:
             log_time: Now.
             samples: Values by metric.
         """
-        fleet_row = fleet.row
-        size, max_lateness = fleet.window_size, fleet.max_lateness
+        max_lateness = fleet.max_lateness
         if time > log_time + fleet.max_skew:
             time = log_time + fleet.max_skew
         elif time < log_time - max_lateness:
             time = max(0, log_time - max_lateness)
-        moment = time % size
-        start = time - moment
-        if start + size <= fleet_row.watermark:
-            fleet_row.late += 1
-            self._fleets.table.touch(fleet.name)
-            return "late"
+        start = fleet.start
+        if not start <= time < fleet.end:
+            start = time - time % fleet.window_size
+            if start + fleet.window_size <= fleet.row.watermark:
+                fleet.row.late += 1
+                self._fleets.table.touch(fleet.name)
+                return "late"
         window = row.window
         if window is None or window.start != start:
-            window = _find(row, start) or self._begin(fleet, start, key, row)
-        layout = self._layouts.get(window.metrics) or self._layout(window.metrics)
-        cells = window.cells
+            window = _find(window, start) or self._begin(fleet, start, key, row, samples)
+        layout = self.layouts.get(window.metrics) or self._layout(window.metrics)
         if len(layout) + len(samples) > MAX_METRICS and len(layout.keys() | samples.keys()) > MAX_METRICS:
             return "full"
+        cells = self._cells[start]
+        fleet.start, fleet.end, fleet.cells = start, start + fleet.window_size, cells
+        first = window.cells
+        if not isinstance(first, int):
+            first = cells.place(window)
+        places, values, moments = cells.places, cells.values, cells.moments
+        moment = time - start
         for name, value in samples.items():
-            at = layout.get(name)
-            if at is None:
-                layout = self._widen(window, layout, samples)
-                cells = window.cells
-                at = layout[name]
-            count, total, low, high, last, last_moment = _unpack(cells, at)
-            if value < low:
-                low = value
-            if value > high:
-                high = value
-            if moment >= last_moment:
-                last, last_moment = value, moment
-            _pack(cells, at, count + 1.0, total + value, low, high, last, last_moment)
+            number = layout.get(name)
+            if number is None:
+                layout, first = self._widen(window, first, layout, samples)
+                number = layout[name]
+            places.append(first + number)
+            values.append(value)
+            moments.append(moment)
+        if len(values) > MANY:
+            cells.add_waiting()
         watermark = time - max_lateness
+        fleet_row = fleet.row
         if watermark > fleet_row.watermark:
             fleet_row.watermark = watermark
             self._fleets.table.dirty[fleet.name] = None
@@ -153,42 +163,56 @@ class Windows:
             assert rows == {(window.start, key) for window, key in mine}
             assert len(rows) == len(mine)
             for window, _ in mine:
-                assert CELL.size * len(window.metrics.split()) == len(window.cells)
+                assert CELL_BYTES * len(window.metrics.split()) == len(self._cells.pack(window))
             ends = [start + fleet.window_size for start in fleet.open]
             assert fleet.next_close == min(ends, default=NEVER)
             assert fleet.row.watermark < fleet.next_close
+        starts = Counter(start for fleet in self._fleets.states.values() for start in fleet.open)
+        assert starts == {start: cells.fleets for start, cells in self._cells.items()}
 
-    def _begin(self, fleet: FleetState, start: int, key: str, row: AgentRow) -> Window:
-        window = row.window = Window(start, "", bytearray(), row.window)
-        self._open(fleet, start, key)
+    def _begin(
+        self, fleet: FleetState, start: int, key: str, row: AgentRow, samples: Iterable[str]
+    ) -> Window:
+        keys = fleet.open.get(start)
+        if keys is None:
+            keys = self._open(fleet, start)
+        keys[key] = None
+        names = tuple(samples)
+        layout = self._new.get(names)
+        if layout is None:
+            layout = self._new[names] = self._layout(" ".join(names))
+        window = row.window = Window(start, layout.metrics, self._cells[start].take(len(layout)), row.window)
         return window
 
-    def _widen(self, window: Window, layout: Layout, samples: Iterable[str]) -> Layout:
+    def _widen(
+        self, window: Window, first: int, layout: Layout, samples: Iterable[str]
+    ) -> tuple[Layout, int]:
         """Make room for metrics that the window has not seen yet."""
         new = [name for name in samples if name not in layout]
+        window.cells = first = self._cells[window.start].widen(first, len(layout), len(new))
         layout = self._layout(" ".join((*layout, *new)))
         window.metrics = layout.metrics
-        # Anew, since one that grows takes more room than it needs.
-        window.cells = bytearray(window.cells + EMPTY_CELL * len(new))
-        return layout
+        return layout, first
 
     def _layout(self, metrics: str) -> Layout:
-        layout = self._layouts.get(metrics)
+        layout = self.layouts.get(metrics)
         if layout is None:
             layout = Layout(metrics)
             self._names_remembered += len(layout)
             if self._names_remembered > _NAMES_REMEMBERED:  # somebody names ever new metrics
-                self._layouts.clear()
+                self.layouts.clear()
+                self._new.clear()
                 self._names_remembered = len(layout)
-            self._layouts[metrics] = layout
+            self.layouts[metrics] = layout
         return layout
 
-    def _open(self, fleet: FleetState, start: int, key: str) -> None:
-        keys = fleet.open.get(start)
-        if keys is None:
-            keys = fleet.open[start] = {}
-            fleet.next_close = min(fleet.next_close, start + fleet.window_size)
-        keys[key] = None
+    def _open(self, fleet: FleetState, start: int) -> dict[str, None]:
+        """The agents that have a window from then on: none yet."""
+        keys: dict[str, None] = {}
+        fleet.open[start] = keys
+        fleet.next_close = min(fleet.next_close, start + fleet.window_size)
+        self._cells.fleet_opens(start)
+        return keys
 
     def _close_due(self, fleet: FleetState) -> None:
         size = fleet.window_size
@@ -198,21 +222,37 @@ class Windows:
         fleet.next_close = min(fleet.open, default=NEVER - size) + size
 
     def _close(self, fleet: FleetState, start: int) -> None:
-        end = start + fleet.window_size
-        chunk: dict[str, object] = {}
-        aggregates = 0
+        cells, skip = self._cells[start], len(fleet.name) + 1
+        agents: list[tuple[str, Layout]] = []
+        places: list[int] = []
         # Keys begin with the fleet, so this is the order of agent ids.
         for key in sorted(fleet.open.pop(start)):
-            row = self._agents[key]
-            window = _take_out(row, start)
-            self._agents.touch(key)
-            metrics = len(window.cells) // CELL.size
-            if chunk and (len(chunk) >= _AGENTS_PER_RECORD or aggregates + metrics > _AGGREGATES_PER_RECORD):
+            window = _take_out(self._agents[key], start)
+            self._agents.dirty[key] = None
+            layout = self.layouts.get(window.metrics) or self._layout(window.metrics)
+            first = window.cells
+            if not isinstance(first, int):
+                first = cells.place(window)
+            places += [first + number for number in layout.numbers]
+            agents.append((key[skip:], layout))
+        aggregates = cells.read(places)
+        end = start + fleet.window_size
+        chunk: dict[str, object] = {}
+        size = 0
+        for agent_id, layout in agents:
+            size += len(layout)
+            if chunk and (len(chunk) >= _AGENTS_PER_RECORD or size > _AGGREGATES_PER_RECORD):
                 self._emit(fleet, start, end, chunk)
-                chunk, aggregates = {}, 0
-            chunk[names_of(key)[1]] = _on_wire(window)
-            aggregates += metrics
+                chunk, size = {}, len(layout)
+            chunk[agent_id] = {
+                metric: {"count": count, "sum": total, "mean": mean, "min": low, "max": high, "last": last}
+                # The names come first, or the last ``zip`` would take a number too many.
+                for metric, (count, total, mean, low, high, last) in zip(layout.names, aggregates)  # noqa: B905
+            }
         self._emit(fleet, start, end, chunk)
+        self._cells.fleet_closes(start)
+        if fleet.start == start:
+            fleet.start = fleet.end = NEVER
 
     def _emit(self, fleet: FleetState, start: int, end: int, chunk: Mapping[str, object]) -> None:
         self._outbox.window(fleet.name, start, end, chunk, fleet.row.late)
@@ -221,42 +261,20 @@ class Windows:
             self._fleets.table.touch(fleet.name)
 
 
-def _find(row: AgentRow, start: int) -> Window | None:
-    for window in row.windows():
-        if window.start == start:
-            return window
-    return None
+def _find(window: Window | None, start: int) -> Window | None:
+    while window is not None and window.start != start:
+        window = window.before
+    return window
 
 
 def _take_out(row: AgentRow, start: int) -> Window:
     """Remove an open window of an agent."""
-    after = None
-    for window in row.windows():
-        if window.start == start:
-            break
-        after = window
-    else:
-        raise AssertionError(f"no open window from {start}")
+    after, window = None, row.window
+    while window is not None and window.start != start:
+        after, window = window, window.before
+    assert window is not None, f"no open window from {start}"
     if after is None:
         row.window = window.before
     else:
         after.before = window.before
     return window
-
-
-def _on_wire(window: Window) -> dict[str, dict[str, float]]:
-    aggregates = {}
-    for metric, aggregate in sorted(window.aggregates().items()):
-        # The sum of huge numbers may be infinite, or even not a number, and JSON has neither.
-        total = aggregate.sum
-        if not isfinite(total):
-            total = _LARGEST if total > 0 else -_LARGEST
-        aggregates[metric] = {
-            "count": aggregate.count,
-            "sum": total,
-            "mean": total / aggregate.count,
-            "min": aggregate.min,
-            "max": aggregate.max,
-            "last": aggregate.last,
-        }
-    return aggregates

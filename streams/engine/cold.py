@@ -104,7 +104,7 @@ class StoredRows:
                     rows[key] = row  # a dict keeps the order in which keys came in
         out = list(islice((key for key in rows if key not in dirty), max(0, len(rows) - limit)))
         for key in out:
-            del rows[key]
+            self._table.evict(key)
         self._count += len(out)
 
     def _is_cold(self, key: str, name: bytes) -> bool:

@@ -90,7 +90,7 @@ def test_resource_report_is_forwarded_when_a_capacity_changes_and_what_is_used_g
     report["resources"] = {"gpu": {"capacity": 4}}
     assert kinds(world.append(report)) == ["resource_report"]
     (window,) = world.agent().windows()
-    used = window.aggregates()["gpu/used"]
+    used = world.aggregates(window)["gpu/used"]
     assert (used.count, used.max, used.last) == (4, 2, 0)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from models.fold import LogRecord, Output, Record
 from models.ingress import IngressFold
+from models.ingress.beats import read_plain
 from models.ingress.rows import Outcome
 from tests.unit.models.ingress.history import history
 from tests.unit.models.ingress.world import START, snapshot
@@ -177,6 +178,45 @@ def crooked(draw: st.DrawFn) -> bytes:
 @settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_crooked_records_come_out_the_same(values: list[bytes]) -> None:
     both_ways(log(values))
+
+
+@given(st.lists(crooked(), max_size=2), st.integers(0, 40))
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_many_are_read_together_as_each_is_alone(odd_ones: list[bytes], among: int) -> None:
+    plain = INTRODUCTION[1:] * 14
+    records = log([*plain[:among], *odd_ones, *plain[among:]])
+    alone = [said for record in records for said in read_plain([record])]
+    assert read_plain(records) == alone
+    assert alone.count(None) <= 1 + len(odd_ones), "the registration among the introductions"
+
+
+@pytest.mark.parametrize(
+    "odd_one",
+    [
+        b'{"type":"status_update","agent_id":"a1","status":"active","agent_id":"a2"}',
+        b'{"type":"status_update","agent_id":"a1","status":"active","seq":null}',
+        b'{"type":"status_update","agent_id":"a1","status":"\\u0061ctive"}',
+        b'{"type":"metric_report","agent_id":"a1","metrics":{"cpu":1,"cpu":2}}',
+        b'{"type":"status_update","agent_id":"a1","status":"active"}' + b" " * (1 << 20),
+        b"\xff",
+    ],
+)
+def test_one_odd_record_among_many_is_told_from_them(odd_one: bytes) -> None:
+    plain = INTRODUCTION[1:] * 10
+    records = [
+        LogRecord(offset, START, None, value) for offset, value in enumerate([*plain, odd_one, *plain])
+    ]
+    said = read_plain(records)
+    assert said.index(None) == len(plain)
+    assert said.count(None) == 1
+
+
+def test_records_without_value_or_with_headers_are_told_from_the_others() -> None:
+    plain = INTRODUCTION[1:] * 10
+    records = [LogRecord(offset, START, None, value) for offset, value in enumerate(plain)]
+    records[3] = LogRecord(3, START, None, None)
+    records[7] = LogRecord(7, START, None, plain[7], (("ce_specversion", b"1.0"),))
+    assert [offset for offset, said in enumerate(read_plain(records)) if said is None] == [3, 7]
 
 
 @given(st.floats(0, 1e12))

@@ -6,6 +6,8 @@ import sys
 
 from models.fleet_records import Aggregate, WindowClosed
 from models.fold import LogRecord, Output
+from models.ingress.cells import MANY
+from models.ingress.rows import AgentTable
 from tests.unit.models.ingress.world import START, World, fleet_records
 
 SIZE = 10_000
@@ -201,3 +203,14 @@ def test_new_window_size_closes_the_old_windows_and_counts_nothing_twice() -> No
     (window,) = closed(world.ticks(120))
     assert window.end - window.start == 60_000
     assert window.agents["a1"]["cpu"].count == 1
+
+
+def test_samples_wait_to_be_added_but_not_without_end() -> None:
+    world = World()
+    metrics = {f"m{number}": 1.0 for number in range(100)}
+    for _ in range(50):
+        world.fold.fold([world.record({"type": "metric_report", "agent_id": "a1", "metrics": metrics})])
+    agents = world.fold.tables["agents"]
+    assert isinstance(agents, AgentTable)
+    assert 0 < len(agents.cells[START].values) <= MANY + 256
+    assert world.aggregates(next(world.agent().windows()))["m0"].count == 50

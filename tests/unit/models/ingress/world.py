@@ -11,7 +11,8 @@ import orjson
 from models.fleet_records import FleetRecord, decode_fleet_record
 from models.fold import Headers, LogRecord, Output
 from models.ingress import IngressFold
-from models.ingress.rows import AgentRow
+from models.ingress.cells import Aggregate, Window
+from models.ingress.rows import AgentRow, AgentTable
 from models.partition import partition_of
 
 START = 1_763_800_000_000
@@ -30,13 +31,19 @@ class World:
         self, value: object, *, after: int = 0, key: bytes | None = None, headers: Headers = ()
     ) -> list[Output]:
         """Append a record ``after`` more milliseconds, and fold it."""
+        outputs = self.fold.fold([self.record(value, after=after, key=key, headers=headers)])
+        self.fold.validate()
+        return outputs
+
+    def record(
+        self, value: object, *, after: int = 0, key: bytes | None = None, headers: Headers = ()
+    ) -> LogRecord:
+        """Append a record ``after`` more milliseconds."""
         self.now += after
         raw = value if isinstance(value, bytes) or value is None else orjson.dumps(value)
         record = LogRecord(len(self.log), self.now, key, raw, headers)
         self.log.append(record)
-        outputs = self.fold.fold([record])
-        self.fold.validate()
-        return outputs
+        return record
 
     def beat(self, agent_id: str = "a1", *, after: int = 0, **fields: object) -> list[Output]:
         value = {"type": "status_update", "agent_id": agent_id, "status": "active", **fields}
@@ -54,6 +61,11 @@ class World:
         row = self.fold.tables["agents"].rows[f"{fleet}/{agent_id}"]
         assert isinstance(row, AgentRow)
         return row
+
+    def aggregates(self, window: Window) -> dict[str, Aggregate]:
+        agents = self.fold.tables["agents"]
+        assert isinstance(agents, AgentTable)
+        return agents.cells.aggregates(window)
 
     @property
     def agents(self) -> list[str]:
