@@ -96,8 +96,9 @@ class Cells:
         return wider
 
     def place(self, window: Window) -> int:
-        """Take in the contents of a window that comes from where it was stored; the first of its cells."""
-        assert isinstance(window.cells, bytes)
+        """The first of a window's cells; its contents are taken in if it comes from where it was stored."""
+        if isinstance(window.cells, int):
+            return window.cells
         contents = np.frombuffer(window.cells, _NUMBER).reshape(-1, len(_EMPTY))
         window.cells = first = self.take(len(contents))
         self._numbers[first : first + len(contents)] = contents
@@ -163,6 +164,10 @@ def _empty(cells: int) -> NDArray[np.float64]:
     return numbers
 
 
+NO_CELLS = Cells()
+"""Of no window: nobody adds to them."""
+
+
 class Window(msgspec.Struct, array_like=True, gc=False):
     """An open window of one agent."""
 
@@ -175,6 +180,11 @@ class Window(msgspec.Struct, array_like=True, gc=False):
     needed after that, their contents."""
     before: Window | None = None
     """One that was opened earlier and is still open; mostly there is none."""
+
+
+def _length(window: Window) -> int:
+    """Of its run: so many metrics it has."""
+    return window.metrics.count(" ") + 1 if window.metrics else 0
 
 
 class OpenCells(dict[int, Cells]):
@@ -196,20 +206,18 @@ class OpenCells(dict[int, Cells]):
 
     def pack(self, window: Window) -> bytes:
         """The contents of a window, to be stored."""
-        first, metrics = window.cells, window.metrics
-        if isinstance(first, bytes):
-            return first
-        return self[window.start].packed(first, metrics.count(" ") + 1 if metrics else 0)
+        first = window.cells
+        return first if isinstance(first, bytes) else self[window.start].packed(first, _length(window))
 
     def give_back(self, window: Window) -> None:
         """The window leaves memory, but not the partition; it is stored, so none of its samples waits."""
         if isinstance(window.cells, int):
-            self[window.start].give_back(window.cells, len(window.metrics.split()))
+            self[window.start].give_back(window.cells, _length(window))
 
     def aggregates(self, window: Window) -> dict[str, Aggregate]:
         """What a window saw, by metric."""
         metrics, cells = window.metrics.split(), self[window.start]
-        first = window.cells if isinstance(window.cells, int) else cells.place(window)
+        first = cells.place(window)
         seen = cells.read(range(first, first + len(metrics)))
         return {
             metric: Aggregate(count, total, low, high, last)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from models.fold import Table
-from models.ingress.cells import Cells
+from models.ingress.cells import NO_CELLS
 from models.ingress.rows import AgentRow, FleetRow
 from models.policy import DEFAULT_POLICY, Policy, patched, policy_to_wire
 
@@ -45,7 +45,7 @@ class FleetState:
         """Watermark at which the next window closes."""
         self.start = self.end = NEVER
         """Of the open window that was reported to last, which is where nearly all reports belong."""
-        self.cells = Cells()
+        self.cells = NO_CELLS
         """Of that window, if there is one."""
 
     def govern(self, policy: Policy) -> None:

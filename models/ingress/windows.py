@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
-from models.ingress.cells import CELL_BYTES, MANY, Window
+from models.ingress.cells import CELL_BYTES, MANY, NO_CELLS, Window
 from models.ingress.fleets import NEVER, Fleets, FleetState
 from models.ingress.outbox import Outbox
 from models.ingress.rows import AgentRow, AgentTable, names_of
@@ -59,10 +59,7 @@ class Windows:
         for fleet, key, row in self._fleets.members(self._agents):
             window = row.window
             while window is not None:
-                keys = fleet.open.get(window.start)
-                if keys is None:
-                    keys = self._open(fleet, window.start)
-                keys[key] = None
+                self._open(fleet, window.start, key)
                 window = window.before
 
     def observe(
@@ -104,9 +101,7 @@ class Windows:
             return "full"
         cells = self._cells[start]
         fleet.start, fleet.end, fleet.cells = start, start + fleet.window_size, cells
-        first = window.cells
-        if not isinstance(first, int):
-            first = cells.place(window)
+        first = cells.place(window)
         places, values, moments = cells.places, cells.values, cells.moments
         moment = time - start
         for name, value in samples.items():
@@ -173,10 +168,7 @@ class Windows:
     def _begin(
         self, fleet: FleetState, start: int, key: str, row: AgentRow, samples: Iterable[str]
     ) -> Window:
-        keys = fleet.open.get(start)
-        if keys is None:
-            keys = self._open(fleet, start)
-        keys[key] = None
+        self._open(fleet, start, key)
         names = tuple(samples)
         layout = self._new.get(names)
         if layout is None:
@@ -206,13 +198,13 @@ class Windows:
             self.layouts[metrics] = layout
         return layout
 
-    def _open(self, fleet: FleetState, start: int) -> dict[str, None]:
-        """The agents that have a window from then on: none yet."""
-        keys: dict[str, None] = {}
-        fleet.open[start] = keys
-        fleet.next_close = min(fleet.next_close, start + fleet.window_size)
-        self._cells.fleet_opens(start)
-        return keys
+    def _open(self, fleet: FleetState, start: int, key: str) -> None:
+        keys = fleet.open.get(start)
+        if keys is None:
+            keys = fleet.open[start] = {}
+            fleet.next_close = min(fleet.next_close, start + fleet.window_size)
+            self._cells.fleet_opens(start)
+        keys[key] = None
 
     def _close_due(self, fleet: FleetState) -> None:
         size = fleet.window_size
@@ -230,9 +222,7 @@ class Windows:
             window = _take_out(self._agents[key], start)
             self._agents.dirty[key] = None
             layout = self.layouts.get(window.metrics) or self._layout(window.metrics)
-            first = window.cells
-            if not isinstance(first, int):
-                first = cells.place(window)
+            first = cells.place(window)
             places += [first + number for number in layout.numbers]
             agents.append((key[skip:], layout))
         aggregates = cells.read(places)
@@ -252,7 +242,7 @@ class Windows:
         self._emit(fleet, start, end, chunk)
         self._cells.fleet_closes(start)
         if fleet.start == start:
-            fleet.start = fleet.end = NEVER
+            fleet.start, fleet.end, fleet.cells = NEVER, NEVER, NO_CELLS
 
     def _emit(self, fleet: FleetState, start: int, end: int, chunk: Mapping[str, object]) -> None:
         self._outbox.window(fleet.name, start, end, chunk, fleet.row.late)
