@@ -67,8 +67,7 @@ def relaxation(agents: Agents, demands: Sequence[Demand]) -> int:
 def way_costs(agents: Agents, demand: Demand) -> NDArray[np.int64]:
     """What a task of the demand costs on each eligible agent, but for the load."""
     work = np.rint(agents.slowness[demand.eligible] * demand.size).astype(np.int64)
-    missed = (agents.zone[demand.eligible] != demand.zone) & (demand.zone >= 0)
-    return work + missed * DEFAULT_WEIGHTS.wrong_zone
+    return work if demand.penalties is None else work + demand.penalties[demand.eligible]
 
 
 def _slots(agents: Agents) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

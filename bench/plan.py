@@ -29,6 +29,7 @@ from bench import bounds, instances
 from bench.baselines import BASELINES, Placement
 from bench.instances import BadInstance, Instance
 from bench.program import cpu_milliseconds, fail
+from models.objective import DEFAULT_WEIGHTS
 from streams.cli.console import print_json
 from streams.planner.waterfill import Agents, Demand, fill
 
@@ -44,14 +45,11 @@ def as_arrays(instance: Instance) -> tuple[list[str], Agents, list[Demand], list
     """What the planner works on: names of the agents, the agents, the demands, and each demand's tasks."""
     names = sorted(instance.agents)
     fleet = [instance.agents[name] for name in names]
-    zones: dict[str | None, int] = {None: -1}
-    for agent in fleet:
-        zones.setdefault(agent.zone, len(zones) - 1)
+    zones = np.array([agent.zone or "" for agent in fleet])
     agents = Agents(
         slots=np.array([agent.slots for agent in fleet], np.int64),
         used=np.array([agent.used for agent in fleet], np.int64),
         slowness=np.array([agent.slowness for agent in fleet], np.int64),
-        zone=np.array([zones[agent.zone] for agent in fleet], np.int64),
     )
     having: dict[str, list[int]] = {}
     for position, agent in enumerate(fleet):
@@ -72,9 +70,9 @@ def as_arrays(instance: Instance) -> tuple[list[str], Agents, list[Demand], list
             for capability in capabilities:
                 able &= has.get(capability, nobody)
             eligible[capabilities] = np.flatnonzero(able)
+    penalties = {zone: (zones != zone) * DEFAULT_WEIGHTS.wrong_zone for _, _, zone, _ in classes if zone}
     demands = [
-        # A zone that no agent is in is preferred in vain, but preferred.
-        Demand(eligible[capabilities], len(tasks), size, zones.setdefault(zone, len(zones) - 1), priority)
+        Demand(eligible[capabilities], len(tasks), size, penalties.get(zone), priority)
         for (capabilities, size, zone, priority), tasks in classes.items()
     ]
     return names, agents, demands, list(classes.values())

@@ -165,6 +165,8 @@ class PlannerVersion:
     version: str
     budget: Counter
     """Work units that the planner might spend; never milliseconds, which no replay could repeat."""
+    truncated: bool = False
+    """Whether that was not enough to look at everything: the plan is what was found so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,32 +3,42 @@ plans cost the same on every machine.
 
 For each placed task
 
-    round(size * slowness)  +  wrong_zone if its zone preference is missed  +  round(load * (2u + 1) / slots)
+    round(size * slowness)  +  wrong_zone and wrong_labels if it prefers others  +  round(load * (2u + 1) / slots)
 
 where ``slowness`` is ``round(100 / speed)`` and the task takes the agent's slot number ``u + 1``; for each task
 that could not be placed, ``unplaced`` and something for a high priority. The last term is the increase of
 ``load * u^2 / slots``: two slots of one agent cost more than one slot each of two, and a slot of a large agent
-less than one of a small agent, so that work spreads in proportion to size. Halves are rounded to even.
+less than one of a small agent, so that work spreads in proportion to size. A task of ``k`` slots costs the
+increase from ``u`` to ``u + k``, ``round(load * k * (2u + k) / slots)``. Halves are rounded to even.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
 
 USUAL_PRIORITY = 5
+
+_Weight = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
     """What counts for how much. The unit is a hundredth of a second on an agent of speed 1."""
 
-    wrong_zone: int = 150
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    wrong_zone: _Weight = 150
     """Placed outside the zone that the task prefers."""
-    load: int = 400
+    wrong_labels: _Weight = 150
+    """Placed on an agent that has not all the labels that the task prefers."""
+    load: _Weight = 400
     """All slots of an agent in use, against none."""
-    unplaced: int = 20_000
+    unplaced: _Weight = 20_000
     """A task of usual priority left without an agent."""
-    unplaced_priority: int = 5_000
+    unplaced_priority: _Weight = 5_000
     """More for each level of priority above the usual."""
 
 
@@ -45,9 +55,9 @@ def work(size: float, agent_slowness: int) -> int:
     return round(size * agent_slowness)
 
 
-def slot(weights: Weights, used: int, slots: int) -> int:
-    """Cost of one more slot on an agent of which ``used`` of ``slots`` are taken."""
-    return round(weights.load * (2 * used + 1) / slots)
+def slot(weights: Weights, used: int, slots: int, taken: int = 1) -> int:
+    """Cost of ``taken`` more slots on an agent of which ``used`` of ``slots`` are taken."""
+    return round(weights.load * taken * (2 * used + taken) / slots)
 
 
 def unplaced(weights: Weights, priority: int) -> int:

@@ -14,7 +14,8 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from models.codec import InvalidRecord
-from models.fields import Counter, duration, wire_schema
+from models.fields import Counter, Id, duration, wire_schema
+from models.objective import Weights
 
 TICK_INTERVAL = 1_000
 """Milliseconds of log time for which at most one tick counts.
@@ -93,6 +94,25 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanningPolicy:
+    """Which task is placed first, and what makes one place better than another."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    objective: Weights = field(default_factory=Weights)
+    """What placements cost; the formula stands in ``models.objective``."""
+    ageing: Annotated[int, duration(1, 31_536_000)] = 600_000
+    """Milliseconds of waiting that raise a task as much as one level of priority, so that none starves."""
+    tenants: Annotated[
+        dict[Id, Annotated[int, Field(strict=True, ge=1, le=1_000)]], Field(max_length=1_000)
+    ] = field(default_factory=dict)
+    """Weights of tenants: of two whose tasks wait, one of weight 3 gets three times the work of one of weight 1,
+    which is what an unnamed one has."""
+    speed_memory: _Long = 300_000
+    """Milliseconds after which what was measured of an agent's speed counts for half."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """One fleet's policy. A new one per change: ``version`` only rises."""
 
@@ -106,6 +126,7 @@ class Policy:
     liveness: LivenessPolicy = field(default_factory=LivenessPolicy)
     windows: WindowPolicy = field(default_factory=WindowPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    planning: PlanningPolicy = field(default_factory=PlanningPolicy)
     deliveries: _Count = 20
     """Rejections and ack timeouts after which a task fails: nobody wants it."""
     reject_cooldown: _Long = 30_000
@@ -172,6 +193,7 @@ __all__ = [
     "DEFAULT_POLICY",
     "TICK_INTERVAL",
     "LivenessPolicy",
+    "PlanningPolicy",
     "Policy",
     "RetryPolicy",
     "WindowPolicy",

@@ -25,7 +25,7 @@ from streams.http.views import StateViews
 from streams.logs import LogManager
 from streams.messages import MessageHandler
 from streams.monitoring import MonitoringSystem
-from streams.planner import LeastLoadedPlanner
+from streams.planner import WaterFillPlanner
 from streams.planner.coordination import CoordinationPlanner
 from streams.settings import Settings, load_settings
 from streams.state import StateManager
@@ -140,7 +140,7 @@ class CoordinatorAgent:
         self.planner = CoordinationPlanner(
             self.engine,
             self.fleet_table,
-            LeastLoadedPlanner(),
+            WaterFillPlanner(),
             budget=settings.planner_budget,
             interval=settings.processing_interval,
             batch_size=settings.batch_size,

@@ -107,7 +107,9 @@ class Settings(BaseSettings):
     )
     batch_size: int = Field(100, ge=1, description="So many waiting tasks start a planning round at once.")
     planner_budget: int = Field(
-        200_000, ge=1, description="Work units of one planning round: looks at one agent for one task."
+        5_000_000,
+        ge=1,
+        description="Work units of one planning round: looks at one agent for one kind of task.",
     )
     session_timeout: Seconds = Field(
         10.0, description="Seconds of silence after which the group gives a worker's partitions away."

@@ -6,7 +6,7 @@ An answer counts while its directive is live, from its addressee, with the direc
 from __future__ import annotations
 
 from models.events import DirectiveResponse
-from models.fleet import ledger, tasks
+from models.fleet import ledger, pace, tasks
 from models.fleet.rows import DirectiveRow, Outcome
 from models.fleet.state import FleetState
 from models.fleet.step import Step
@@ -57,6 +57,7 @@ def _answer_assignment(
         ledger.end(step, fleet, event.directive_id, event.outcome)
         tasks.take_back(step, fleet, task, event.reason or "rejected", "delivery")
     elif event.outcome == "completed":
+        pace.learn(step, fleet, task, directive)
         ledger.end(step, fleet, event.directive_id, event.outcome)
         tasks.finish(step, fleet, task, "completed", event.reason, event.result)
     elif event.outcome == "failed":
@@ -67,5 +68,5 @@ def _answer_assignment(
             directive.progress = event.progress
             step.state.tables.directives.touch(event.directive_id)
         if not directive.accepted:
-            step.state.accept_directive(event.directive_id, directive)
+            step.state.accept_directive(event.directive_id, directive, step.now)
             tasks.start(step, fleet, task)

@@ -1,7 +1,8 @@
 """Pending tasks, grouped by what they require and kept in the order in which they deserve to be placed.
 
 All of this derives from the rows of tasks. Tasks with equal requirements form a class: whatever is found out
-about one (who could hold it, that nobody has room) holds for all, so that work goes with classes, not tasks.
+about one (who could hold it, that nobody has room) holds for all, so that work goes with classes, not tasks. Each
+tenant's tasks form classes of their own, so that tenants can take turns.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ from bisect import bisect_left, insort
 from hashlib import sha256
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.codec import encode
 from models.fields import LAST_MILLISECOND
 from models.fleet.feasibility import never
-from models.fleet.roster import Shape, ShapeKey
+from models.fleet.roster import Shape, ShapeKey, Shapes
 from models.fleet.rows import TaskRow
 
 Rank: TypeAlias = tuple[int, int, int, str]
 
 
 def rank(task: TaskRow) -> Rank:
-    """Sorts tasks: higher priority first, then the earlier deadline, then the older, then by id."""
-    deadline = LAST_MILLISECOND + 1 if task.deadline is None else task.deadline
-    return (-task.priority, deadline, task.sequence, task.task_id)
+    """Sorts tasks: higher priority first, then the one that must start the earlier, then the older, then by id."""
+    # The latest start that meets the deadline on an agent of speed 1, so that the order is that of their slack.
+    start = LAST_MILLISECOND + 1 if task.deadline is None else task.deadline - round(task.size * 1000)
+    return (-task.priority - task.promotions, start, task.sequence, task.task_id)
 
 
 def class_id_of(
@@ -31,22 +36,26 @@ def class_id_of(
     labels: dict[str, str],
     slots: int,
     coalition: bytes | None,
+    tenant: str | None,
 ) -> str:
     """Names the class of a requirement, all of whose parts are in the order of their names."""
-    content = [
+    content: list[object] = [
         capabilities,
         sorted(resources.items()),
         sorted(labels.items()),
         slots,
         None if coalition is None else coalition.decode(),
     ]
+    if tenant is not None:
+        content.append(tenant)
     return sha256(encode(content)).hexdigest()[:16]
 
 
 class TaskClass:
-    """Live tasks with equal requirements."""
+    """Live tasks with equal requirements, of one tenant."""
 
     __slots__ = (
+        "_shapes",
         "capabilities",
         "capable",
         "coalition",
@@ -56,10 +65,12 @@ class TaskClass:
         "resources",
         "slots",
         "tasks",
+        "tenant",
     )
 
     def __init__(self, task: TaskRow) -> None:
         self.id = task.class_id
+        self.tenant = task.tenant or ""
         self.capabilities = task.capabilities
         self.resources = task.resources
         self.labels = task.labels
@@ -67,6 +78,7 @@ class TaskClass:
         self.coalition = task.coalition is not None
         self.capable: dict[ShapeKey, Shape] = {}
         """The shapes of registered agents that could hold such a task."""
+        self._shapes: NDArray[np.int64] | None = None
         self.queue: list[Rank] = []
         """Its pending tasks, best first."""
         self.tasks = 0
@@ -78,14 +90,26 @@ class TaskClass:
         return bool(self.queue) and not self.capable
 
     @property
-    def has_room(self) -> bool:
+    def shapes(self) -> NDArray[np.int64]:
+        """The numbers of those shapes, in no order that anything may depend on."""
+        if self._shapes is None:
+            self._shapes = np.array([shape.number for shape in self.capable.values()], np.int64)
+        return self._shapes
+
+    def has_room(self, shapes: Shapes) -> bool:
         """Whether some agent that could hold such a task has a free slot."""
-        return any(shape.open for shape in self.capable.values())
+        return bool(shapes.with_room[self.shapes].any())
 
     def meet(self, shape: Shape) -> None:
         """Take note of a new shape."""
         if never(self, shape) is None:
             self.capable[shape.key] = shape
+            self._shapes = None
+
+    def part_with(self, shape: Shape) -> None:
+        """Take note that nobody has the shape any more."""
+        if self.capable.pop(shape.key, None) is not None:
+            self._shapes = None
 
     def enqueue(self, task: TaskRow) -> None:
         insort(self.queue, rank(task))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from models.fleet.backlog import rank
+from models.fleet.feasibility import unavailable
 from models.fleet.roster import shape_key
 from models.fleet.state import FleetState, State
 
@@ -64,12 +67,23 @@ def _check_agents(state: State, fleet: FleetState) -> None:
             for resource, amount in row.resources.items():
                 resources[resource] = resources.get(resource, 0) + amount
         assert agent.held_resources == {k: v for k, v in resources.items() if v}, f"agent {name}: resources"
+        has_room = agent.registered and held < agent.shape.slots and unavailable(agent) is None
+        assert agent.open == (agent.id in fleet.open) == has_room, f"agent {name} is open: {agent.open}"
         gone = (
             not agent.registered or agent.row.liveness == "lost" or agent.row.status in ("offline", "error")
         )
         if gone:
             working = [row for row in agent.live.values() if row.type in ("assign_task", "withdraw_task")]
             assert not working, f"agent {name} is gone and has live directives"
+    for shape in fleet.shapes.values():
+        assert shape.open == sum(agent.open for agent in shape.agents.values()), (
+            "a shape miscounts its agents"
+        )
+        assert fleet.shapes.with_room[shape.number] == (shape.open > 0), (
+            f"shape {shape.number} has room or not"
+        )
+    numbers = {shape.number for shape in fleet.shapes.values()}
+    assert len(numbers) == len(fleet.shapes), "two shapes share a number"
     assert registered == fleet.registered, f"fleet {fleet.name} miscounts its registered agents"
     live = sum(len(agent.live) for agent in fleet.agents.values())
     rows = sum(row.fleet == fleet.name for row in state.tables.directives.rows.values())
@@ -78,13 +92,22 @@ def _check_agents(state: State, fleet: FleetState) -> None:
 
 def _check_classes(state: State, fleet: FleetState) -> None:
     waiting = {}
+    live: Counter[str] = Counter()
+    pending: Counter[str] = Counter()
     for task in state.tables.tasks.rows.values():
+        if task.fleet == fleet.name:
+            live[task.tenant or ""] += 1
+            pending[task.tenant or ""] += task.state == "pending"
         if task.fleet == fleet.name and task.state == "pending":
             waiting[task.task_id] = rank(task)
+    assert fleet.live == live, f"fleet {fleet.name} miscounts its tenants' tasks"
+    assert fleet.waiting == +pending, f"fleet {fleet.name} miscounts its tenants' pending tasks"
+    assert fleet.row.served.keys() <= live.keys(), f"fleet {fleet.name} remembers tenants that are gone"
     queued = {}
     for task_class in fleet.classes.values():
         assert task_class.queue == sorted(task_class.queue), f"class {task_class.id} is out of order"
         assert task_class.tasks > 0, f"class {task_class.id} outlived its tasks"
+        assert sorted(task_class.shapes) == sorted(s.number for s in task_class.capable.values())
         queued.update({entry[3]: entry for entry in task_class.queue})
         known = fleet.key(task_class.id) in state.tables.impossible
         assert known == task_class.impossible, f"class {task_class.id}: impossible is {known}"

@@ -6,7 +6,7 @@ log. What has not been answered by then was not answered in time, however far be
 
 from __future__ import annotations
 
-from models.fleet import impossible, ledger, reports, tasks
+from models.fleet import impossible, ledger, pace, reports, tasks
 from models.fleet.rows import SourceRow
 from models.fleet.state import State, directive_due
 from models.fleet.step import Step
@@ -121,6 +121,10 @@ def run(step: Step) -> None:
         due, kind, key = moment
         if kind == "deadline":
             _deadline_passed(step, key, due)
+        elif kind == "pace":
+            pace.forget(step, key, due)
+        elif kind == "promotion":
+            _promotion_due(step, key, due)
         elif kind == "impossible":
             impossible.alert_class(step, key, due)
         elif kind == "window":
@@ -149,6 +153,14 @@ def _deadline_passed(step: Step, key: str, due: int) -> None:
     task = step.state.tables.tasks.get(key)
     if task is not None and task.state == "pending" and task.deadline == due:
         tasks.finish(step, step.state.fleets[task.fleet], task, "failed", "deadline")
+
+
+def _promotion_due(step: Step, key: str, due: int) -> None:
+    task = step.state.tables.tasks.get(key)
+    if task is not None and task.state == "pending":
+        fleet = step.state.fleets[task.fleet]
+        if fleet.promotion_due(task) == due:
+            step.state.promote(fleet, task)
 
 
 def _forget(state: State, kind: str, key: str, due: int) -> None:

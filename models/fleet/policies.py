@@ -9,7 +9,7 @@ from models.fleet.state import FleetState
 from models.fleet.step import Step
 from models.fold import Output
 from models.outputs import cloud_event
-from models.policy import patched, policy_to_wire
+from models.policy import patched
 
 
 def change(step: Step, fleet: FleetState, event: PolicyChanged) -> Outcome:
@@ -20,9 +20,7 @@ def change(step: Step, fleet: FleetState, event: PolicyChanged) -> Outcome:
         policy = patched(fleet.policy, event.policy, event.version)
     except InvalidRecord as error:
         return step.reject(fleet, "invalid_policy", fleet.name, {"detail": error.detail[:1024]})
-    fleet.policy = policy
-    fleet.row.policy = policy_to_wire(policy)
-    step.state.touch_fleet(fleet)
+    step.state.govern(fleet, policy)
     value = encode(
         {
             "type": "policy_accepted",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import numpy as np
+
 from models.fleet.rows import AgentRow, DirectiveRow
 
 ShapeKey: TypeAlias = tuple[tuple[str, ...], tuple[tuple[str, str], ...], tuple[tuple[str, int], ...], int]
@@ -19,7 +21,7 @@ class Shape:
     A fleet of thousands has few shapes, so that requirements are checked against shapes instead of agents.
     """
 
-    __slots__ = ("agents", "capabilities", "key", "labels", "open", "resources", "slots")
+    __slots__ = ("agents", "capabilities", "key", "labels", "number", "open", "resources", "slots")
 
     def __init__(self, key: ShapeKey, row: AgentRow) -> None:
         self.key = key
@@ -29,14 +31,51 @@ class Shape:
         self.slots = row.slots
         self.agents: dict[str, Agent] = {}
         """Registered agents of this shape, by id."""
-        self.open: dict[str, Agent] = {}
-        """Those of them that get new work and have a free slot."""
+        self.open = 0
+        """How many of them get new work and have a free slot."""
+        self.number = -1
+        """Its place in arrays, while it has agents; see :class:`Shapes`."""
+
+
+class Shapes(dict[ShapeKey, Shape]):
+    """The shapes of registered agents, each with a small number of its own, so that sets of them can be arrays.
+
+    Attributes:
+        with_room: By number, whether the shape has an agent with room. Longer than the numbers in use.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.with_room = np.zeros(16, np.bool_)
+        self._unused: list[int] = []
+        self._next = 0
+
+    def add(self, shape: Shape) -> None:
+        self[shape.key] = shape
+        if self._unused:
+            shape.number = self._unused.pop()
+        else:
+            shape.number = self._next
+            self._next += 1
+        if shape.number >= len(self.with_room):
+            self.with_room = np.concatenate([self.with_room, np.zeros_like(self.with_room)])
+
+    def remove(self, shape: Shape) -> None:
+        """It has no agents any more."""
+        del self[shape.key]
+        self._unused.append(shape.number)
+        shape.number = -1
+
+    def opened(self, shape: Shape, more: int) -> None:
+        """So many more of its agents, or fewer, have room."""
+        shape.open += more
+        self.with_room[shape.number] = shape.open > 0
 
 
 class Agent:
     """One agent with its live directives and the credit they hold."""
 
-    __slots__ = ("held_resources", "held_slots", "id", "live", "row", "shape")
+    __slots__ = ("held_resources", "held_slots", "id", "live", "open", "row", "shape")
 
     def __init__(self, row: AgentRow, shape: Shape) -> None:
         self.id = row.agent_id
@@ -45,6 +84,8 @@ class Agent:
         self.live: dict[str, DirectiveRow] = {}
         self.held_slots = 0
         self.held_resources: dict[str, int] = {}
+        self.open = False
+        """Whether it gets new work and has a free slot; kept by ``State``."""
 
     @property
     def registered(self) -> bool:

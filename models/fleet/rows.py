@@ -89,6 +89,8 @@ class FleetRow(msgspec.Struct, array_like=True):
     """The counts above as the last report had them, with its time."""
     waited_max: int = 0
     """Longest such wait since the last report."""
+    served: dict[str, int] = msgspec.field(default_factory=dict)
+    """Of each tenant with live tasks, what it got so far in the end: see ``tenants``."""
 
 
 class AgentRow(msgspec.Struct, array_like=True):
@@ -119,6 +121,10 @@ class AgentRow(msgspec.Struct, array_like=True):
     registered_at: int = 0
     changed_at: int = 0
     """Issue time of the last record that changed this row."""
+    speed: float = 1.0
+    """How fast it works, by its last tasks: 2.0 is twice as fast as others are with tasks of the same kind."""
+    speed_at: int = 0
+    """Issue time of the last task that this was learned from; 0 before the first."""
 
 
 class TaskRow(msgspec.Struct, array_like=True):
@@ -171,6 +177,8 @@ class TaskRow(msgspec.Struct, array_like=True):
     last_reason: str | None = None
     """Why the last assignment ended."""
     impossible_alerted: bool = False
+    promotions: int = 0
+    """Levels of priority that it has gained by waiting."""
 
 
 class EndedTaskRow(msgspec.Struct, array_like=True):
@@ -217,6 +225,8 @@ class DirectiveRow(msgspec.Struct, array_like=True):
     """Control directives are repeated until answered; this is the how-manieth."""
     deadline: int | None = None
     """Of a drain, as the operator gave it."""
+    accepted_at: int = 0
+    """Issue time of the answer that accepted it; 0 before."""
 
 
 class EndedDirectiveRow(msgspec.Struct, array_like=True):
@@ -228,6 +238,17 @@ class EndedDirectiveRow(msgspec.Struct, array_like=True):
     forget_at: int
     answer: str | None = None
     """The agent's word that ended it; ``None`` if something else did."""
+
+
+class PaceRow(msgspec.Struct, array_like=True):
+    """How long tasks of one class take; key ``fleet/class_id``."""
+
+    mean: float
+    """Milliseconds for each unit of size."""
+    count: int
+    """Completed tasks that this was learned from, as far as they count."""
+    forget_at: int
+    """Fleet time after which it may be forgotten; it is not while tasks go on to complete."""
 
 
 class ImpossibleRow(msgspec.Struct, array_like=True):
@@ -268,6 +289,7 @@ class Tables:
         "ended_tasks",
         "fleets",
         "impossible",
+        "paces",
         "sources",
         "tasks",
         "windows",
@@ -283,6 +305,7 @@ class Tables:
         self.directives = Table("directives", DirectiveRow)
         self.ended_directives = Table("ended_directives", EndedDirectiveRow)
         self.impossible = Table("impossible", ImpossibleRow)
+        self.paces = Table("paces", PaceRow)
         self.windows = Table("windows", WindowRow)
         self.alerts = Table("alerts", AlertRow)
 
@@ -297,6 +320,7 @@ class Tables:
             self.directives,
             self.ended_directives,
             self.impossible,
+            self.paces,
             self.windows,
             self.alerts,
         )

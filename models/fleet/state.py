@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from models.fleet import tenants
 from models.fleet.backlog import TaskClass, rank
 from models.fleet.feasibility import unavailable
-from models.fleet.roster import Agent, Shape, ShapeKey, shape_key
+from models.fleet.roster import Agent, Shape, Shapes, shape_key
 from models.fleet.rows import AgentRow, ClockRow, DirectiveRow, FleetRow, SourceRow, Tables, TaskRow
 from models.fleet.timers import MomentKind, Timers
-from models.policy import DEFAULT_POLICY, Policy, patched
+from models.policy import DEFAULT_POLICY, Policy, patched, policy_to_wire
 
 IMPOSSIBLE_GRACE = 5_000
 """Milliseconds before tasks that nobody could hold raise alerts: agents and tasks may start at once."""
@@ -22,7 +23,18 @@ IMPOSSIBLE_GRACE = 5_000
 class FleetState:
     """One fleet: its policy, agents, and pending tasks by class."""
 
-    __slots__ = ("agents", "classes", "name", "policy", "registered", "row", "shapes")
+    __slots__ = (
+        "agents",
+        "classes",
+        "live",
+        "name",
+        "open",
+        "policy",
+        "registered",
+        "row",
+        "shapes",
+        "waiting",
+    )
 
     def __init__(self, name: str, row: FleetRow) -> None:
         self.name = name
@@ -31,13 +43,22 @@ class FleetState:
         self.agents: dict[str, Agent] = {}
         """All agents by id, deregistered ones too."""
         self.registered = 0
-        self.shapes: dict[ShapeKey, Shape] = {}
-        """The shapes of registered agents."""
+        self.shapes = Shapes()
+        self.open: dict[str, Agent] = {}
+        """Agents that get new work and have a free slot, by id."""
         self.classes: dict[str, TaskClass] = {}
+        self.live: dict[str, int] = {}
+        """How many tasks that have not ended each tenant has."""
+        self.waiting: dict[str, int] = {}
+        """How many pending ones, if any."""
 
     def key(self, name: str) -> str:
         """The key, in the tables, of an agent, task or class of this fleet."""
         return f"{self.name}/{name}"
+
+    def promotion_due(self, task: TaskRow) -> int:
+        """When it has waited so long that it counts as of the next higher priority, if it still waits then."""
+        return task.submitted_at + (task.promotions + 1) * self.policy.planning.ageing
 
     @property
     def pending(self) -> int:
@@ -65,6 +86,13 @@ class State:
             fleet = FleetState(name, self.tables.fleets.put(name, FleetRow()))
             self.fleets[name] = fleet
         return fleet
+
+    def govern(self, fleet: FleetState, policy: Policy) -> None:
+        """Put a policy into force."""
+        fleet.policy = policy
+        fleet.row.policy = policy_to_wire(policy)
+        self.touch_fleet(fleet)
+        self.timers.moments_are(list(self._moments()))  # promotions of waiting tasks come sooner or later now
 
     def touch_fleet(self, fleet: FleetState) -> None:
         self.tables.fleets.touch(fleet.name)
@@ -98,34 +126,42 @@ class State:
         key = shape_key(agent.row)
         was_member = agent.id in old.agents
         if was_member == agent.registered and old.key == key:
-            self._reopen(agent)
+            self._reopen(fleet, agent)
             return []
         before = {task_class.id for task_class in fleet.classes.values() if task_class.impossible}
+        self._close(fleet, agent)
         if was_member:
             del old.agents[agent.id]
-            old.open.pop(agent.id, None)
             fleet.registered -= 1
             if not old.agents:
-                del fleet.shapes[old.key]
+                fleet.shapes.remove(old)
                 for task_class in fleet.classes.values():
-                    task_class.capable.pop(old.key, None)
+                    task_class.part_with(old)
         shape = fleet.shapes.get(key) or Shape(key, agent.row)
         agent.shape = shape
         if agent.registered:
             if not shape.agents:
-                fleet.shapes[key] = shape
+                fleet.shapes.add(shape)
                 for task_class in fleet.classes.values():
                     task_class.meet(shape)
             shape.agents[agent.id] = agent
             fleet.registered += 1
-        self._reopen(agent)
+        self._reopen(fleet, agent)
         return [c for c in fleet.classes.values() if c.impossible != (c.id in before)]
 
-    def _reopen(self, agent: Agent) -> None:
-        if agent.registered and agent.held_slots < agent.shape.slots and unavailable(agent) is None:
-            agent.shape.open[agent.id] = agent
-        else:
-            agent.shape.open.pop(agent.id, None)
+    def _reopen(self, fleet: FleetState, agent: Agent) -> None:
+        if not (agent.registered and agent.held_slots < agent.shape.slots and unavailable(agent) is None):
+            self._close(fleet, agent)
+        elif not agent.open:
+            agent.open = True
+            fleet.open[agent.id] = agent
+            fleet.shapes.opened(agent.shape, 1)
+
+    def _close(self, fleet: FleetState, agent: Agent) -> None:
+        if agent.open:
+            agent.open = False
+            del fleet.open[agent.id]
+            fleet.shapes.opened(agent.shape, -1)
 
     # -- tasks
 
@@ -139,16 +175,33 @@ class State:
         task.state = "pending"
         task_class = fleet.classes[task.class_id]
         task_class.enqueue(task)
+        tenant = task_class.tenant
+        if tenant not in fleet.waiting:
+            tenants.begin_to_wait(fleet.row.served, tenant, fleet.waiting)
+            self.touch_fleet(fleet)
+        fleet.waiting[tenant] = fleet.waiting.get(tenant, 0) + 1
         key = fleet.key(task.task_id)
         if task.deadline is not None:
             self.timers.moment(task.deadline, "deadline", key)
+        self.timers.moment(fleet.promotion_due(task), "promotion", key)
         self.tables.tasks.touch(key)
         return task_class
+
+    def promote(self, fleet: FleetState, task: TaskRow) -> None:
+        """A pending task that has waited until its promotion is due counts as of a higher priority from now on."""
+        task_class = fleet.classes[task.class_id]
+        task_class.dequeue(task)
+        task.promotions = (self.clock.fleet_time - task.submitted_at) // fleet.policy.planning.ageing
+        task_class.enqueue(task)
+        key = fleet.key(task.task_id)
+        self.timers.moment(fleet.promotion_due(task), "promotion", key)
+        self.tables.tasks.touch(key)
 
     def unqueue(self, fleet: FleetState, task: TaskRow) -> TaskClass:
         """Take a pending task from its queue, since it is assigned or ends."""
         task_class = fleet.classes[task.class_id]
         task_class.dequeue(task)
+        _count_down(fleet.waiting, task_class.tenant)
         self.tables.tasks.touch(fleet.key(task.task_id))
         return task_class
 
@@ -159,6 +212,10 @@ class State:
         task_class.tasks -= 1
         if not task_class.tasks:
             del fleet.classes[task.class_id]
+        _count_down(fleet.live, task_class.tenant)
+        if task_class.tenant not in fleet.live:
+            fleet.row.served.pop(task_class.tenant, None)
+            self.touch_fleet(fleet)
 
     def _classify(self, fleet: FleetState, task: TaskRow) -> TaskClass:
         task_class = fleet.classes.get(task.class_id)
@@ -168,6 +225,7 @@ class State:
             for shape in fleet.shapes.values():
                 task_class.meet(shape)
         task_class.tasks += 1
+        fleet.live[task_class.tenant] = fleet.live.get(task_class.tenant, 0) + 1
         return task_class
 
     # -- directives
@@ -176,11 +234,12 @@ class State:
         self.tables.directives.put(directive_id, row)
         agent = fleet.agents[row.agent_id]
         agent.hold(directive_id, row)
-        self._reopen(agent)
+        self._reopen(fleet, agent)
         self.timers.directive(directive_due(row), directive_id)
 
-    def accept_directive(self, directive_id: str, row: DirectiveRow) -> None:
+    def accept_directive(self, directive_id: str, row: DirectiveRow, now: int) -> None:
         row.accepted = True
+        row.accepted_at = now
         self.tables.directives.touch(directive_id)
         self.timers.directive(directive_due(row), directive_id)
 
@@ -193,7 +252,7 @@ class State:
         self.tables.directives.delete(directive_id)
         agent = fleet.agents[row.agent_id]
         agent.release(directive_id)
-        self._reopen(agent)
+        self._reopen(fleet, agent)
         if self.timers.crowded(len(self.tables.directives)):
             self.timers.directives_are(self._directive_dues())
 
@@ -208,13 +267,16 @@ class State:
             fleet = self.fleets[agent_row.fleet]
             self._reshape(fleet, self._enlist(fleet, agent_row))
         for directive_id, directive in tables.directives.rows.items():
-            agent = self.fleets[directive.fleet].agents[directive.agent_id]
+            fleet = self.fleets[directive.fleet]
+            agent = fleet.agents[directive.agent_id]
             agent.hold(directive_id, directive)
-            self._reopen(agent)
+            self._reopen(fleet, agent)
         for task in tables.tasks.rows.values():
-            task_class = self._classify(self.fleets[task.fleet], task)
+            fleet = self.fleets[task.fleet]
+            task_class = self._classify(fleet, task)
             if task.state == "pending":
                 task_class.queue.append(rank(task))
+                fleet.waiting[task_class.tenant] = fleet.waiting.get(task_class.tenant, 0) + 1
         for fleet in self.fleets.values():
             for task_class in fleet.classes.values():
                 task_class.queue.sort()
@@ -227,18 +289,28 @@ class State:
     def _moments(self) -> Iterable[tuple[int, MomentKind, str]]:
         tables = self.tables
         for key, task in tables.tasks.rows.items():
-            if task.state == "pending" and task.deadline is not None:
-                yield task.deadline, "deadline", key
+            if task.state == "pending":
+                yield self.fleets[task.fleet].promotion_due(task), "promotion", key
+                if task.deadline is not None:
+                    yield task.deadline, "deadline", key
         for key, ended_task in tables.ended_tasks.rows.items():
             yield ended_task.forget_at, "task", key
         for key, ended_directive in tables.ended_directives.rows.items():
             yield ended_directive.forget_at, "directive", key
+        for key, pace in tables.paces.rows.items():
+            yield pace.forget_at, "pace", key
         for key, impossible in tables.impossible.rows.items():
             yield impossible.since + IMPOSSIBLE_GRACE, "impossible", key
         for key, window in tables.windows.rows.items():
             yield window.due, "window", key
         for key, alert in tables.alerts.rows.items():
             yield alert.until, "alert", key
+
+
+def _count_down(counts: dict[str, int], name: str) -> None:
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]
 
 
 def directive_due(row: DirectiveRow) -> int:

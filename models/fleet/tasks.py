@@ -14,7 +14,7 @@ import orjson
 
 from models.codec import encode
 from models.events import TaskCancelled, TaskSubmitted
-from models.fleet import impossible, ledger
+from models.fleet import impossible, ledger, tenants
 from models.fleet.backlog import class_id_of
 from models.fleet.roster import Agent
 from models.fleet.rows import EndedTaskRow, EndState, Outcome, TaskRow, micro
@@ -66,6 +66,7 @@ def assign(step: Step, fleet: FleetState, task: TaskRow, agent: Agent, plan_id: 
     fleet.row.assigned += 1
     fleet.row.waited += waited
     fleet.row.waited_max = max(fleet.row.waited_max, waited)
+    tenants.serve(fleet.row.served, task.tenant or "", tenants.share_of(task, fleet.policy.planning.tenants))
     step.state.touch_fleet(fleet)
     task_class = step.state.unqueue(fleet, task)
     ledger.assign(step, fleet, task, agent, plan_id)
@@ -209,7 +210,7 @@ def _row_of(step: Step, event: TaskSubmitted, digest: bytes) -> TaskRow:
     return TaskRow(
         fleet=event.fleet,
         task_id=event.task_id,
-        class_id=class_id_of(capabilities, resources, labels, event.slots, coalition),
+        class_id=class_id_of(capabilities, resources, labels, event.slots, coalition, event.tenant),
         digest=digest,
         sequence=step.offset,
         submitted_at=step.now,

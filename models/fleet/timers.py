@@ -5,9 +5,12 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import Literal, TypeAlias
 
-MomentKind: TypeAlias = Literal["alert", "deadline", "directive", "impossible", "task", "window"]
-"""What happens then: an alert may be raised again, a pending task is past its deadline, an ended directive or
-task is forgotten, an impossible class gets its alert, a report goes out."""
+MomentKind: TypeAlias = Literal[
+    "alert", "deadline", "directive", "impossible", "pace", "promotion", "task", "window"
+]
+"""What happens then: an alert may be raised again, a pending task is past its deadline, an ended directive or task
+or how long tasks of a class took is forgotten, an impossible class gets its alert, a task has waited so long that
+it counts as of a higher priority, a report goes out."""
 
 _ROOM = 1_024
 """Entries that are never worth clearing up."""

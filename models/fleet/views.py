@@ -175,6 +175,7 @@ def _agent(agent: Agent) -> dict[str, object]:
         "zone": row.zone,
         "version": row.version,
         "current_load": row.current_load,
+        "speed": round(row.speed, 3),
         "incarnation": row.incarnation,
         "directives": [directive_id for directive_id, _ in agent.in_order()],
         "changed_at": seconds(row.changed_at),

@@ -5,7 +5,7 @@ what still holds (``models.fleet.plans``).
 """
 
 from streams.planner.base import Planner, encode_plan
-from streams.planner.least_loaded import LeastLoadedPlanner
+from streams.planner.placement import WaterFillPlanner
 from streams.planner.snapshot import FleetSnapshot, plannable, snapshot
 
-__all__ = ["FleetSnapshot", "LeastLoadedPlanner", "Planner", "encode_plan", "plannable", "snapshot"]
+__all__ = ["FleetSnapshot", "Planner", "WaterFillPlanner", "encode_plan", "plannable", "snapshot"]

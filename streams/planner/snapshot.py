@@ -6,11 +6,12 @@ so a planner runs between two batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from models.fleet import FleetFold
 from models.fleet.backlog import TaskClass
+from models.fleet.roster import Agent
 from models.fleet.rows import TaskRow
 from models.fleet.state import FleetState, State
 from models.policy import Policy
@@ -34,9 +35,24 @@ class FleetSnapshot:
     _fleet: FleetState
 
     @property
+    def open(self) -> Mapping[str, Agent]:
+        """Agents that get new work and have a free slot, by id."""
+        return self._fleet.open
+
+    @property
+    def placeable(self) -> list[TaskClass]:
+        """Classes with pending tasks for which somebody may have room."""
+        return _placeable(self._fleet)
+
+    @property
     def classes(self) -> Iterable[TaskClass]:
         """Classes of live tasks, some of which may have none pending."""
         return self._fleet.classes.values()
+
+    @property
+    def served(self) -> Mapping[str, int]:
+        """What each tenant got so far; see ``models.fleet.tenants``."""
+        return self._fleet.row.served
 
     def task(self, task_id: str) -> TaskRow:
         return self._state.tables.tasks.rows[self._fleet.key(task_id)]
@@ -65,4 +81,8 @@ def plannable(fold: FleetFold, fleet: str) -> int:
     found = fold.state.fleets.get(fleet)
     if found is None:
         return 0
-    return sum(len(c.queue) for c in found.classes.values() if c.queue and not c.coalition and c.has_room)
+    return sum(len(task_class.queue) for task_class in _placeable(found))
+
+
+def _placeable(fleet: FleetState) -> list[TaskClass]:
+    return [c for c in fleet.classes.values() if c.queue and not c.coalition and c.has_room(fleet.shapes)]

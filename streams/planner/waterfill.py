@@ -58,8 +58,6 @@ class Agents:
     """Slots that are taken, by the ledger."""
     slowness: Ints
     """See :func:`models.objective.slowness`."""
-    zone: Ints
-    """Number of its zone; -1 for none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +68,9 @@ class Demand:
     """Positions of the agents that may hold them, rising. Demands of one requirement share the array."""
     count: int
     size: float = 1.0
-    zone: int = -1
-    """Number of the zone that they prefer; -1 for none."""
+    penalties: Ints | None = None
+    """For every agent what a task costs more there, since its preferences are missed; ``None`` for none. Demands
+    that prefer the same share the array."""
     priority: int = USUAL_PRIORITY
     """Where there is not room for all, those of higher priority have it, whatever that costs."""
 
@@ -108,7 +107,7 @@ def fill(
     look = sum(len(demand.eligible) + PORTION_OVERHEAD for demand in demands if demand.count)
     rounds = max(1, min(MAX_ROUNDS, budget // (2 * look or 1)))
     tasks = [demand.count for demand in demands]
-    portions = _portions(agents, demands, tasks, rounds, weights)
+    portions = _portions(agents, demands, tasks, rounds)
     books = _Books(agents, weights)
     books.overfilling(_OVERFILLING)
     books.lay(portions)
@@ -122,7 +121,7 @@ def fill(
     def place_the_rest(counts: Sequence[int]) -> None:
         """Of each demand so many tasks more, one after the other where need be."""
         while sum(counts):
-            rest = _portions(agents, demands, counts, 1, weights)
+            rest = _portions(agents, demands, counts, 1)
             books.lay(rest)
             found = _by_demand(rest, len(demands))
             if not any(map(len, found)):
@@ -173,7 +172,7 @@ def _give_way(
 
 
 def _portions(
-    agents: Agents, demands: Sequence[Demand], counts: Sequence[int], rounds: int, weights: Weights
+    agents: Agents, demands: Sequence[Demand], counts: Sequence[int], rounds: int
 ) -> list[_Portion]:
     """So many tasks of each demand, in the order in which they are laid out."""
     turns: list[list[_Portion]] = [[] for _ in range(rounds)]
@@ -190,11 +189,12 @@ def _portions(
             costs = np.minimum(np.rint(agents.slowness[eligible] * demand.size), _DEAREST >> 1)
             work = costs.astype(np.int64) << _BITS | np.arange(len(eligible))
             works[id(eligible), demand.size] = work
-        way = ways.get((id(eligible), demand.zone))
-        if way is None:
-            missed = (agents.zone[eligible] != demand.zone) & (demand.zone >= 0)
-            way = ways[id(eligible), demand.zone] = missed * (weights.wrong_zone << _BITS)
-        keys = work + way
+        keys = work
+        if demand.penalties is not None:
+            way = ways.get((id(eligible), id(demand.penalties)))
+            if way is None:
+                way = ways[id(eligible), id(demand.penalties)] = demand.penalties[eligible] << _BITS
+            keys = work + way
         for turn in range(rounds):
             left = tasks * (turn + 1) // rounds - tasks * turn // rounds
             while left:

@@ -17,7 +17,7 @@ import orjson
 from models.fleet import FleetFold
 from models.fleet.explain import explain
 from models.fold import LogRecord, Output
-from streams.planner import LeastLoadedPlanner, encode_plan, snapshot
+from streams.planner import WaterFillPlanner, encode_plan, snapshot
 
 START = 1_763_800_000_000
 SECOND = 1_000
@@ -178,9 +178,7 @@ class FleetWorld:
 
     def plan(self) -> None:
         view = snapshot(self.fold, "default")
-        plan = (
-            LeastLoadedPlanner().plan(view, view.policy, self.random.choice([20, 100_000])) if view else None
-        )
+        plan = WaterFillPlanner().plan(view, view.policy, self.random.choice([20, 100_000])) if view else None
         if plan is None:
             return
         value = encode_plan(plan)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.codec import InvalidRecord, encode
+from models.objective import Weights
 from models.policy import DEFAULT_POLICY, Policy, patched, policy_to_wire
 
 
@@ -32,6 +33,21 @@ def test_patch_changes_only_what_it_names_and_null_restores_the_default() -> Non
 
 def test_version_within_a_whole_policy_is_not_read() -> None:
     assert patched(DEFAULT_POLICY, {**policy_to_wire(DEFAULT_POLICY), "version": 77}, 5).version == 5
+
+
+def test_weights_of_the_objective_and_of_tenants_are_patched_one_by_one() -> None:
+    first = patched(DEFAULT_POLICY, {"planning": {"tenants": {"x": 3, "y": 2}, "objective": {"load": 0}}}, 1)
+    second = patched(first, {"planning": {"tenants": {"x": None, "z": 5}}}, 2)
+    assert second.planning.tenants == {"y": 2, "z": 5}
+    assert second.planning.objective == Weights(load=0)
+    for wrong in (
+        {"objective": {"lode": 1}},
+        {"objective": {"load": -1}},
+        {"tenants": {"x": 0}},
+        {"ageing": 0},
+    ):
+        with pytest.raises(InvalidRecord, match=r"policy\.planning\."):
+            patched(DEFAULT_POLICY, {"planning": wrong}, 1)
 
 
 def test_tick_interval_is_no_matter_of_policy() -> None:

@@ -10,7 +10,7 @@ from models.fleet import FleetFold
 from models.fleet.explain import explain
 from models.fleet.rows import AgentRow, TaskRow
 from models.fold import LogRecord, Output
-from streams.planner import LeastLoadedPlanner, encode_plan, snapshot
+from streams.planner import WaterFillPlanner, encode_plan, snapshot
 
 START = 1_763_800_000_000
 """Log time of the first record."""
@@ -145,7 +145,7 @@ class FleetLog:
     def place(self) -> Said:
         """Let the real planner plan once, and append what it proposes."""
         view = snapshot(self.fold, "default")
-        plan = LeastLoadedPlanner().plan(view, view.policy) if view else None
+        plan = WaterFillPlanner().plan(view, view.policy) if view else None
         return Said([]) if plan is None else self.append(encode_plan(plan))
 
     # -- what tests often say

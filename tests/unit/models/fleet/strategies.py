@@ -66,6 +66,7 @@ events = st.one_of(
         ),
         slots=st.integers(1, 2),
         priority=st.integers(0, 2),
+        tenant=st.sampled_from(["x", "y"]),
         max_attempts=st.integers(1, 3),
         ack_timeout=st.sampled_from([1, 10]),
         run_timeout=st.sampled_from([1, 60]),
@@ -78,7 +79,14 @@ events = st.one_of(
     _event("agent_drained", agent_id=agent_ids),
     _event(
         "policy_changed",
-        policy=st.sampled_from([{"reject_cooldown": 1}, {"deliveries": 1}, {"no such thing": 1}]),
+        policy=st.sampled_from(
+            [
+                {"reject_cooldown": 1},
+                {"deliveries": 1},
+                {"no such thing": 1},
+                {"planning": {"ageing": 1, "tenants": {"x": 3}}},
+            ]
+        ),
         version=st.integers(1, 4),
     ),
 )

@@ -139,7 +139,7 @@ def test_no_directive_id_and_no_result_is_ever_said_twice(log: list[LogRecord]) 
 def test_the_random_logs_above_reach_deep_states() -> None:
     reached: set[str] = set()
 
-    @settings(max_examples=120, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=400, deadline=None, database=None, derandomize=True)
     @given(logs())
     def collect(log: list[LogRecord]) -> None:
         fold = new_fold()

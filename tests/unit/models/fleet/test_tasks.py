@@ -236,3 +236,35 @@ def test_retry_delays_grow_to_their_cap_and_spread_by_the_ids_alone() -> None:
     assert len(delays) > 50
     assert all(500 <= delay <= 1_000 for delay in delays)
     assert retry_delay(spread, "t1", 1, 1) == retry_delay(spread, "t1", 1, 1)
+
+
+def test_a_task_rises_by_a_level_of_priority_for_each_stretch_that_it_waits(log: FleetLog) -> None:
+    log.fact("policy_changed", policy={"planning": {"ageing": 10}}, version=1)
+    log.task(priority=2)
+    log.wait(9_999)
+    assert log.task_row().promotions == 0
+    log.wait(1)
+    assert log.task_row().promotions == 1
+    log.tick(45_000)
+    assert log.task_row().promotions == 5
+
+
+def test_a_task_that_was_at_work_meanwhile_has_waited_all_the_same(log: FleetLog) -> None:
+    log.fact("policy_changed", policy={"planning": {"ageing": 10}}, version=1)
+    directive = log.running(max_attempts=2)
+    log.wait(35_000)
+    assert log.task_row().promotions == 0
+    log.answer(directive, "failed")
+    log.tick()
+    assert log.task_row().promotions == 3
+
+
+def test_another_ageing_counts_from_now_on(log: FleetLog) -> None:
+    log.task(priority=2)
+    log.wait(25_000)
+    log.fact("policy_changed", policy={"planning": {"ageing": 10}}, version=1)
+    log.tick()
+    assert log.task_row().promotions == 2
+    log.fact("policy_changed", policy={"planning": {"ageing": 1000}}, version=2)
+    log.tick(100_000)
+    assert log.task_row().promotions == 2, "what was gained stays"

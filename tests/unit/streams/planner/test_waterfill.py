@@ -27,25 +27,25 @@ def fleet(slots: list[int], used: list[int] | None = None, slowness: list[int] |
         slots=array(*slots),
         used=array(*(used or [0] * len(slots))),
         slowness=array(*(slowness or [100] * len(slots))),
-        zone=np.full(len(slots), -1, np.int64),
     )
 
 
 def drawn_problem(draw: st.DrawFn) -> tuple[Agents, list[Demand]]:
     count = draw(st.integers(0, 12))
     small = st.integers(0, 6)
+    some_penalties = st.lists(st.sampled_from([0, 150, 300]), min_size=count, max_size=count)
     agents = Agents(
         slots=array(*draw(st.lists(small, min_size=count, max_size=count))),
         used=array(*draw(st.lists(small, min_size=count, max_size=count))),
         slowness=array(*draw(st.lists(st.integers(1, 300), min_size=count, max_size=count))),
-        zone=array(*draw(st.lists(st.integers(-1, 2), min_size=count, max_size=count))),
     )
+    penalties = [None, *(array(*draw(some_penalties)) for _ in range(3))]
     demands = [
         Demand(
             eligible=array(*sorted(draw(st.sets(st.integers(0, count - 1))))) if count else array(),
             count=draw(st.integers(0, 20)),
             size=draw(st.sampled_from([0, 0.5, 1.0, 8, 1e300])),
-            zone=draw(st.integers(-1, 3)),
+            penalties=draw(st.sampled_from(penalties)),
             priority=draw(st.integers(0, 9)),
         )
         for _ in range(draw(st.integers(0, 8)))
@@ -95,9 +95,9 @@ def test_work_spreads_over_equal_agents_and_in_proportion_over_unequal_ones() ->
 
 
 def test_fast_agents_and_the_preferred_zone_come_first_where_the_load_allows() -> None:
-    agents = Agents(array(8, 8, 8), array(0, 0, 0), array(100, 50, 100), array(0, 0, 1))
+    agents = fleet([8, 8, 8], slowness=[100, 50, 100])
     assert fill(agents, [Demand(array(0, 1, 2), 1, size=4)], ENOUGH)[0].tolist() == [1]
-    assert fill(agents, [Demand(array(0, 1, 2), 1, size=1, zone=1)], ENOUGH)[0].tolist() == [2]
+    assert fill(agents, [Demand(array(0, 1, 2), 1, penalties=array(150, 150, 0))], ENOUGH)[0].tolist() == [2]
 
 
 def test_tasks_that_could_go_elsewhere_leave_an_agent_to_those_that_could_not() -> None:
@@ -181,8 +181,10 @@ def test_the_arrays_of_an_instance_say_what_it_says() -> None:
     assert (agents.slots.tolist(), agents.used.tolist()) == ([3, 2], [0, 1])
     assert agents.slowness.tolist() == [200, 50]
     assert [demand.eligible.tolist() for demand in demands] == [[0, 1], [0], []]
-    assert demands[0].zone == agents.zone[1]
-    assert demands[1].zone not in agents.zone.tolist()
-    assert demands[1].zone >= 0, "preferred in vain is preferred all the same"
-    assert demands[2].zone == -1
+    east, north, nowhere = (demand.penalties for demand in demands)
+    assert east is not None
+    assert north is not None
+    assert nowhere is None
+    assert east.tolist() == [150, 0]
+    assert north.tolist() == [150, 150], "preferred in vain is preferred all the same"
     assert tasks == [["1"], ["2"], ["3"]]

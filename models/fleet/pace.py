@@ -1,0 +1,64 @@
+"""How fast agents work, learned from the tasks that they complete.
+
+Who submits a task may know how long it takes (``size``), or may not. So the measure of an agent is not the size
+but the others: how long tasks of the same class took, for each unit of size. An agent that takes half as long as
+is usual for its class has speed 2. Only ``+ - * /`` touch floats, which IEEE 754 rounds alike on every machine.
+"""
+
+from __future__ import annotations
+
+from models.fleet.rows import DirectiveRow, PaceRow, TaskRow
+from models.fleet.state import FleetState
+from models.fleet.step import Step
+
+CLASS_MEMORY = 100
+"""Completed tasks over which the pace of a class is averaged."""
+_SIZE_MIN = 0.001
+_SHORTEST_MEMORY = 3_600_000
+"""Milliseconds."""
+_FASTEST = 8.0
+"""One task shows an agent at most so many times faster, or slower, than usual: its size may be wrong by more."""
+
+
+def learn(step: Step, fleet: FleetState, task: TaskRow, directive: DirectiveRow) -> None:
+    """The agent has completed the task."""
+    took = max(1, step.now - (directive.accepted_at or directive.issued_at)) / max(task.size, _SIZE_MIN)
+    key = fleet.key(task.class_id)
+    paces = step.state.tables.paces
+    row = paces.get(key)
+    if row is None:
+        row = PaceRow(mean=took, count=1, forget_at=step.now + _memory(fleet))
+        step.state.timers.moment(row.forget_at, "pace", key)
+        paces.put(key, row)
+        return  # the first one shows nothing of its agent: there is nobody to compare it with
+    agent = fleet.agents[directive.agent_id].row
+    speed = min(max(row.mean / took, 1 / _FASTEST), _FASTEST)
+    # Half of the weight after ``speed_memory``; with steps much smaller than that the past fades exponentially.
+    passed = step.now - agent.speed_at if agent.speed_at else fleet.policy.planning.speed_memory
+    weight = passed / (passed + fleet.policy.planning.speed_memory) if passed > 0 else 0.0
+    agent.speed += (speed - agent.speed) * weight
+    agent.speed_at = step.now
+    step.state.tables.agents.touch(fleet.key(agent.agent_id))
+    row.count = min(row.count + 1, CLASS_MEMORY)
+    row.mean += (took - row.mean) / row.count
+    paces.touch(key)
+
+
+def forget(step: Step, key: str, due: int) -> None:
+    """Forget the pace of a class of which no task lives; of others it is needed for as long again."""
+    paces = step.state.tables.paces
+    row = paces.get(key)
+    if row is None or row.forget_at != due:
+        return
+    name, class_id = key.split("/")
+    fleet = step.state.fleets[name]
+    if class_id in fleet.classes:
+        row.forget_at = due + _memory(fleet)
+        paces.touch(key)
+        step.state.timers.moment(row.forget_at, "pace", key)
+    else:
+        paces.delete(key)
+
+
+def _memory(fleet: FleetState) -> int:
+    return max(fleet.policy.task_memory, _SHORTEST_MEMORY)

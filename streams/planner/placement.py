@@ -1,0 +1,287 @@
+"""The planner: the most urgent tasks that there is room for, all at once, near the least that they can cost.
+
+Who waits is taken in order of urgency, tenants in turn, up to the room that there is; then all of these are placed
+together by the class water-fill, since a good place for one depends on what the others want. What fits into no
+portion is placed one by one where it costs least: tasks of several slots, of named resources, and those that some
+agents refused a moment ago. Nobody else moves: a plan only gives pending tasks to agents.
+
+It plans on the ledger, never on reported load, which is seconds old: planners that chase it herd. And it binds
+late: an agent is given no more than its slots, and what is left can still go to whoever is free first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from itertools import groupby
+from math import frexp, ldexp
+from operator import itemgetter
+
+import numpy as np
+
+from models.fleet import tenants
+from models.fleet.backlog import Rank, TaskClass
+from models.fleet.feasibility import feasibility
+from models.fleet.roster import Agent
+from models.fleet.rows import TaskRow
+from models.fleet_records import CoordinationPlan, PlannerVersion, ProposedDirective
+from models.policy import PlanningPolicy, Policy
+from streams.planner.room import Room
+from streams.planner.snapshot import FleetSnapshot
+from streams.planner.waterfill import MAX_ROUNDS, PORTION_OVERHEAD, Demand, Ints, fill
+
+DEFAULT_BUDGET = 5_000_000
+"""Work units: a tenth of a second of planning, more or less."""
+
+MAX_ENTRIES = 2_000
+"""Entries of one plan. With the longest ids it stays below 1 MB, and what applying it puts out fits into memory;
+what is left waits for the next plan, which follows at once."""
+
+CONSTRAINTS = (
+    "capabilities",
+    "labels",
+    "resources",
+    "slots",
+    "availability",
+    "cool_down",
+    "credit",
+)
+
+_TASK_OVERHEAD = 200
+"""Work units that a task costs beside the agents that are looked at for it."""
+_FILL_PER_TASK = 8_000
+"""Work units that are spent on tasks which are placed together, for each of them."""
+
+
+class WaterFillPlanner:
+    """Priority, then slack, then age, tenants in turn; each place by the published objective."""
+
+    name = "water-fill"
+    version = "1"
+
+    def plan(
+        self, snapshot: FleetSnapshot, policy: Policy, budget: int = DEFAULT_BUDGET
+    ) -> CoordinationPlan | None:
+        round_ = _Round(snapshot, policy.planning, budget)
+        placed = round_.place()
+        if not placed:
+            return None
+        pending = snapshot.pending()
+        left = sum(pending.values()) - len(placed)
+        return CoordinationPlan(
+            plan_id=f"{snapshot.fleet}.{snapshot.based_on}.{self.name}-{self.version}",
+            fleet=snapshot.fleet,
+            based_on=snapshot.based_on,
+            directives=[
+                ProposedDirective(task_id=task.task_id, agent_id=agent, epoch=task.epoch + 1)
+                for task, agent in placed
+            ],
+            constraints=list(CONSTRAINTS),
+            priority=max(task.priority for task, _ in placed),
+            objective=round_.cost + left * policy.planning.objective.unplaced,
+            planner=PlannerVersion(
+                name=self.name, version=self.version, budget=budget, truncated=round_.truncated
+            ),
+            policy_version=policy.version,
+            pending=pending,
+        )
+
+
+@dataclass(slots=True, order=True)
+class _Head:
+    """A class with tasks that were not taken yet, by how urgent the first of them is."""
+
+    priority: int
+    served: int
+    """What its tenant was served when this was noted: it may have got more since."""
+    rank: Rank
+    task_class: TaskClass = field(compare=False)
+    position: int = field(default=0, compare=False)
+    """Of that task in the queue."""
+
+
+@dataclass(slots=True)
+class _Taken:
+    """A task that this plan is to place."""
+
+    rank: Rank
+    task: TaskRow
+    task_class: TaskClass
+
+
+class _Round:
+    """One plan in the making.
+
+    Attributes:
+        cost: What its placements cost so far, by the objective.
+        truncated: Whether the budget was used up before all was looked at.
+    """
+
+    def __init__(self, snapshot: FleetSnapshot, planning: PlanningPolicy, budget: int) -> None:
+        self._snapshot = snapshot
+        self._planning = planning
+        self._budget = budget
+        self.cost = 0
+        self.truncated = False
+        classes = snapshot.placeable
+        self._room = Room(snapshot.open if classes else {}, planning.objective)
+        self._served = dict(snapshot.served)
+        self._heads = [_Head(c.queue[0][0], self._served.get(c.tenant, 0), c.queue[0], c) for c in classes]
+        heapify(self._heads)
+        self._tenants_share = len({c.tenant for c in classes}) > 1
+        self._full: set[str] = set()
+        """Classes for none of whose tasks there is room: within a plan it only shrinks."""
+        self._drafts: dict[int, Agent] = {}
+        """Copies of agents, by position, that hold what this plan would give them on top of what they hold."""
+        self._placed: list[tuple[Rank, TaskRow, str]] = []
+
+    def place(self) -> list[tuple[TaskRow, str]]:
+        """Tasks and the ids of agents, most urgent first."""
+        while taken := self._take(MAX_ENTRIES - len(self._placed)):
+            for alike, group in groupby(_in_parts(taken, self._snapshot.now), key=itemgetter(0)):
+                tasks = [task for _, task in group]
+                if alike:
+                    self._place_together(tasks)
+                else:
+                    for one in tasks:
+                        self._place_one(one)
+        self._placed.sort(key=itemgetter(0))
+        return [(task, agent_id) for _, task, agent_id in self._placed]
+
+    # -- who is next
+
+    def _take(self, limit: int) -> list[_Taken]:
+        """The most urgent tasks, as many as there is room for, roughly: other classes may want the same room."""
+        taken: list[_Taken] = []
+        room = self._room.free
+        left: dict[str, int] = {}
+        """For how many tasks of a class there is room, those that were taken left out."""
+        postponed: list[_Head] = []
+        while self._heads and len(taken) < limit and room > 0:
+            if self._budget <= 0:
+                self.truncated = True
+                break
+            head = heappop(self._heads)
+            task_class = head.task_class
+            if task_class.id in self._full:
+                continue
+            served = self._served.get(task_class.tenant, 0)
+            if self._tenants_share and head.served < served:
+                head.served = served
+                heappush(self._heads, head)
+                continue
+            if task_class.id not in left:
+                left[task_class.id] = self._room.room_for(task_class)
+                self._budget -= len(self._room.eligible(task_class)) + PORTION_OVERHEAD
+                if not left[task_class.id]:
+                    self._full.add(task_class.id)
+                    continue
+            if not left[task_class.id]:
+                postponed.append(head)
+                continue
+            self._budget -= _TASK_OVERHEAD
+            task, rank = self._snapshot.task(head.rank[3]), head.rank
+            head.position += 1
+            if head.position < len(task_class.queue):
+                head.rank = task_class.queue[head.position]
+                head.priority = head.rank[0]
+                heappush(self._heads, head)
+            if task.retry_at <= self._snapshot.now:
+                taken.append(_Taken(rank, task, task_class))
+                left[task_class.id] -= 1
+                room -= task.slots
+                if self._tenants_share:
+                    tenants.serve(
+                        self._served, task_class.tenant, tenants.share_of(task, self._planning.tenants)
+                    )
+        for head in postponed:
+            heappush(self._heads, head)
+        return taken
+
+    # -- where it goes
+
+    def _place_together(self, tasks: Sequence[_Taken]) -> None:
+        groups: dict[tuple[int, str, float, int], list[_Taken]] = {}
+        for one in tasks:
+            penalties = self._room.penalties(one.task)
+            key = one.rank[0], one.task_class.id, _rounded(one.task.size), id(penalties)
+            groups.setdefault(key, []).append(one)
+        while groups:
+            demands = [
+                Demand(
+                    self._room.eligible(group[0].task_class),
+                    len(group),
+                    size,
+                    self._room.penalties(group[0].task),
+                    -priority,
+                )
+                for (priority, _, size, _), group in groups.items()
+            ]
+            look = sum(len(demand.eligible) + PORTION_OVERHEAD for demand in demands)
+            budget = min(max(self._budget, 0), _FILL_PER_TASK * sum(map(len, groups.values())))
+            self._budget -= min(budget, 2 * MAX_ROUNDS * look)
+            placed = fill(self._room.arrays(), demands, budget, self._planning.objective)
+            for holders in placed:
+                self._room.give_slots(holders)
+            left = {}
+            for (key, group), holders in zip(groups.items(), placed, strict=True):
+                self._hand_out(group, holders)
+                if len(holders) < len(group):
+                    # A fill gives one agent only so many at a time.
+                    if any(map(len, placed)) and self._room.room_for(group[0].task_class):
+                        left[key] = group[len(holders) :]
+                    else:
+                        self._full.add(group[0].task_class.id)
+            groups = left
+
+    def _hand_out(self, group: Sequence[_Taken], holders: Ints) -> None:
+        """The most urgent ones get a place; of them, larger tasks go to faster agents."""
+        lucky = sorted(group[: len(holders)], key=lambda one: (-one.task.size, one.rank))
+        order = np.lexsort((holders, self._room.slowness(holders)))
+        for one, position in zip(lucky, holders[order].tolist(), strict=True):
+            self._reserve(one, position)
+
+    def _place_one(self, one: _Taken) -> None:
+        task = one.task
+        eligible = self._room.eligible(one.task_class)
+        self._budget -= len(eligible)
+        skipped = [agent_id for agent_id, until in task.skips.items() if until > self._snapshot.now]
+        position = self._room.best(task, eligible, skipped)
+        if position is not None:
+            self._room.give(position, task)
+            self._reserve(one, position)
+        elif not skipped:
+            self._full.add(one.task_class.id)
+
+    def _reserve(self, one: _Taken, position: int) -> None:
+        """Note the entry, if the one feasibility function says the same as the arrays."""
+        draft = self._drafts.get(position)
+        if draft is None:
+            draft = self._drafts[position] = self._room.agents[position].draft()
+        if feasibility(one.task, draft, self._snapshot.now) == "eligible":
+            self.cost += self._room.cost(position, one.task, draft.held_slots)
+            draft.reserve(one.task.slots, one.task.resources)
+            self._placed.append((one.rank, one.task, draft.id))
+
+
+def _in_parts(taken: Sequence[_Taken], now: int) -> Iterator[tuple[bool, _Taken]]:
+    """Each task, and whether it is placed together with its neighbours in this order.
+
+    All may be, if they take one slot each and nothing else. If some cannot, those of higher priority are placed
+    before, and of equal priority those that are harder to place.
+    """
+    parts = [(_is_plain(one.task, now), one) for one in taken]
+    if not all(plain for plain, _ in parts):
+        parts.sort(key=lambda part: (part[1].rank[0], part[0]))
+    yield from parts
+
+
+def _is_plain(task: TaskRow, now: int) -> bool:
+    return task.slots == 1 and not task.resources and not any(until > now for until in task.skips.values())
+
+
+def _rounded(size: float) -> float:
+    """To four binary digits: with sizes all different, no two tasks were alike."""
+    mantissa, exponent = frexp(size)
+    return ldexp(round(mantissa * 16), exponent - 4)

@@ -1,0 +1,151 @@
+"""The agents that have room for tasks, as arrays: what each has left while a plan is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from models import objective
+from models.fleet.backlog import TaskClass
+from models.fleet.feasibility import Needs
+from models.fleet.roster import Agent
+from models.fleet.rows import TaskRow
+from models.objective import Weights
+from streams.planner.waterfill import MAX_AGENTS, Agents, Ints
+
+_BITS = 20
+_POSITION = (1 << _BITS) - 1
+_DEAREST = float(1 << 40)
+
+
+class Room:
+    """Every agent that gets new work and has a free slot.
+
+    Each has a position, in the order of ids, so that equal fleets give equal arrays.
+
+    Args:
+        open_agents: By id.
+        weights: What counts for how much.
+    """
+
+    def __init__(self, open_agents: Mapping[str, Agent], weights: Weights) -> None:
+        self._weights = weights
+        self.agents = [open_agents[agent_id] for agent_id in sorted(open_agents)][:MAX_AGENTS]
+        shapes = [agent.shape for agent in self.agents]
+        self._shape_of = np.array([shape.number for shape in shapes], np.int64)
+        self._slots = np.array([shape.slots for shape in shapes], np.int64)
+        self._held = np.array([agent.held_slots for agent in self.agents], np.int64)
+        # As :func:`models.objective.slowness` has it.
+        speeds = np.array([agent.row.speed for agent in self.agents], np.float64)
+        self._slowness = np.maximum(np.rint(100 / speeds), 1).astype(np.int64)
+        self._zones: dict[str | None, int] = {}
+        zones = self._zones
+        numbers = [zones.setdefault(agent.row.zone, len(zones)) for agent in self.agents]
+        self._zone_of = np.array(numbers, np.int64)
+        self._resources: dict[str, Ints] = {}
+        """What is left of each resource that somebody asked for, in millionths."""
+        self._eligible: dict[str, Ints] = {}
+        self._penalties: dict[tuple[str | None, tuple[tuple[str, str], ...]], Ints | None] = {}
+        self._positions: dict[str, int] = {}
+
+    @property
+    def free(self) -> int:
+        """Slots that are left."""
+        return int((self._slots - self._held).sum())
+
+    def arrays(self) -> Agents:
+        """As the water-fill wants them."""
+        return Agents(self._slots, self._held, self._slowness)
+
+    def eligible(self, task_class: TaskClass) -> Ints:
+        """Positions of the agents that could hold tasks of the class, rising."""
+        found = self._eligible.get(task_class.id)
+        if found is None:
+            able = np.zeros(
+                1 + max(self._shape_of.max(initial=0), task_class.shapes.max(initial=0)), np.bool_
+            )
+            able[task_class.shapes] = True
+            found = self._eligible[task_class.id] = np.flatnonzero(able[self._shape_of])
+        return found
+
+    def room_for(self, task_class: TaskClass) -> int:
+        """How many tasks of the class there is room for at most, other classes left aside."""
+        left = (self._slots - self._held)[self.eligible(task_class)]
+        return int((left // max(task_class.slots, 1)).sum())
+
+    def penalties(self, task: TaskRow) -> Ints | None:
+        """For every agent what the task costs more there, since its preferences are missed; ``None`` for none.
+
+        Tasks that prefer the same get the same array.
+        """
+        preference = task.prefer_zone, tuple(sorted(task.prefer_labels.items()))
+        if preference in self._penalties:
+            return self._penalties[preference]
+        zone, labels = preference
+        penalties: Ints | None = None
+        if zone is not None:
+            penalties = (self._zone_of != self._zones.get(zone, -1)) * self._weights.wrong_zone
+        if labels:
+            others = [any(agent.shape.labels.get(k) != v for k, v in labels) for agent in self.agents]
+            missed = np.array(others, np.bool_) * self._weights.wrong_labels
+            penalties = missed if penalties is None else penalties + missed
+        self._penalties[preference] = penalties
+        return penalties
+
+    def best(self, task: TaskRow, eligible: Ints, skipped: Iterable[str]) -> int | None:
+        """Where the task costs least among these agents, some left out; ``None`` if nowhere is room."""
+        held, slots = self._held[eligible], self._slots[eligible]
+        able = held + task.slots <= slots
+        for name, amount in task.resources.items():
+            able &= self._left_of(name)[eligible] >= amount
+        for agent_id in skipped:
+            position = self._position(agent_id)
+            if position is not None:
+                able &= eligible != position
+        able_positions = np.flatnonzero(able)
+        if not len(able_positions):
+            return None
+        costs = np.minimum(np.rint(self._slowness[eligible] * task.size), _DEAREST)
+        costs += np.rint(self._weights.load * task.slots * (2.0 * held + task.slots) / slots)
+        penalties = self.penalties(task)
+        if penalties is not None:
+            costs += penalties[eligible]
+        # Unique, so that equal costs leave nothing to chance.
+        keys = costs[able_positions].astype(np.int64) << _BITS | able_positions
+        return int(eligible[int(keys.min()) & _POSITION])
+
+    def give(self, position: int, needs: Needs) -> None:
+        """One agent holds one task more."""
+        self._held[position] += needs.slots
+        for name, amount in needs.resources.items():
+            self._left_of(name)[position] -= amount
+
+    def give_slots(self, positions: Ints) -> None:
+        """Agents hold one slot more, for each time that their position is there."""
+        np.add.at(self._held, positions, 1)
+
+    def cost(self, position: int, task: TaskRow, held: int) -> int:
+        """What the task costs on an agent of whose slots so many are held."""
+        slowness = int(self._slowness[position])
+        slots = self.agents[position].shape.slots
+        penalties = self.penalties(task)
+        missed = 0 if penalties is None else int(penalties[position])
+        load = objective.slot(self._weights, held, slots, task.slots)
+        return objective.work(task.size, slowness) + missed + load
+
+    def slowness(self, positions: Ints) -> Ints:
+        return self._slowness[positions]
+
+    def _left_of(self, name: str) -> Ints:
+        left = self._resources.get(name)
+        if left is None:
+            held = np.array([agent.held_resources.get(name, 0) for agent in self.agents], np.int64)
+            capacities = [agent.shape.resources.get(name, 0) for agent in self.agents]
+            left = self._resources[name] = np.array(capacities, np.int64) - held
+        return left
+
+    def _position(self, agent_id: str) -> int | None:
+        if not self._positions:
+            self._positions = {agent.id: position for position, agent in enumerate(self.agents)}
+        return self._positions.get(agent_id)
