@@ -160,6 +160,32 @@ class ProposedDirective:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedMember:
+    """One agent's place in a coalition."""
+
+    agent_id: Id
+    role: Id | None = None
+    """``None`` where the members cover capabilities together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedCoalition:
+    """One entry of a plan: these agents together, all of them or none.
+
+    ``form_coalition``: for a pending task, at its last epoch plus 1. ``repair_coalition``: to take the places that
+    are vacant in the task's coalition, at its epoch.
+    """
+
+    type: Literal["form_coalition", "repair_coalition"]
+    task_id: Id
+    epoch: Counter
+    members: Annotated[list[ProposedMember], Field(min_length=1, max_length=64)]
+
+
+ProposedEntry: TypeAlias = ProposedDirective | ProposedCoalition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannerVersion:
     name: str
     version: str
@@ -178,7 +204,7 @@ class CoordinationPlan:
     fleet: Fleet
     based_on: int
     """Offset of the last fleet record in the snapshot that was planned on; -1 for none."""
-    directives: list[ProposedDirective] = field(default_factory=list)
+    directives: list[Annotated[ProposedEntry, Field(discriminator="type")]] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)
     """Names of the constraints that were evaluated."""
     priority: Annotated[int, Field(strict=True, ge=0, le=9)] = 0

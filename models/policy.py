@@ -108,6 +108,9 @@ class PlanningPolicy:
     ] = field(default_factory=dict)
     """Weights of tenants: of two whose tasks wait, one of weight 3 gets three times the work of one of weight 1,
     which is what an unnamed one has."""
+    reservation: _Short = 30_000
+    """Milliseconds in which all members of a coalition must have come together, when it is formed and whenever one
+    has to be replaced; then the others are dismissed."""
     speed_memory: _Long = 300_000
     """Milliseconds after which what was measured of an agent's speed counts for half."""
 

@@ -13,7 +13,7 @@ from models.events import (
     ResourceReport,
     StatusUpdate,
 )
-from models.fleet import impossible, ledger, tasks
+from models.fleet import coalitions, impossible, ledger, tasks
 from models.fleet.backlog import TaskClass
 from models.fleet.roster import Agent
 from models.fleet.rows import AgentRow, Outcome, micro
@@ -165,7 +165,10 @@ def lose(step: Step, fleet: FleetState, agent: Agent, reason: str) -> None:
     """All directives of the agent end, unanswered; its tasks return. Whoever comes back starts empty-handed."""
     for directive_id, directive in agent.in_order():
         ledger.end(step, fleet, directive_id)
-        if directive.type == "assign_task":
+        if directive.coalition_id is not None and directive.type != "leave_coalition":
+            began = directive.accepted and directive.type == "assign_task"
+            coalitions.left(step, fleet, directive, reason, "attempt" if began else "nothing")
+        elif directive.type == "assign_task":
             assert directive.task_id is not None
             task = step.state.tables.tasks.rows[fleet.key(directive.task_id)]
             # Who had not accepted it never began: the loss costs the task nothing.

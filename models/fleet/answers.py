@@ -6,7 +6,7 @@ An answer counts while its directive is live, from its addressee, with the direc
 from __future__ import annotations
 
 from models.events import DirectiveResponse
-from models.fleet import ledger, pace, tasks
+from models.fleet import coalitions, ledger, pace, tasks
 from models.fleet.rows import DirectiveRow, Outcome
 from models.fleet.state import FleetState
 from models.fleet.step import Step
@@ -20,7 +20,9 @@ def respond(step: Step, fleet: FleetState, event: DirectiveResponse) -> Outcome:
         details = {"directive_id": event.directive_id, "outcome": event.outcome}
         return step.reject(fleet, refusal, event.agent_id, details)
     directive = step.state.tables.directives.rows[event.directive_id]
-    if directive.type == "assign_task":
+    if directive.coalition_id is not None and directive.type != "leave_coalition":
+        _answer_as_member(step, fleet, directive, event)
+    elif directive.type == "assign_task":
         _answer_assignment(step, fleet, directive, event)
     elif event.outcome in ("completed", "rejected", "failed"):
         ledger.end(step, fleet, event.directive_id, event.outcome)
@@ -70,3 +72,26 @@ def _answer_assignment(
         if not directive.accepted:
             step.state.accept_directive(event.directive_id, directive, step.now)
             tasks.start(step, fleet, task)
+
+
+def _answer_as_member(
+    step: Step, fleet: FleetState, directive: DirectiveRow, event: DirectiveResponse
+) -> None:
+    """Of a join the answer is whether the agent comes; of its part, how that went."""
+    joining = directive.type == "join_coalition"
+    if event.outcome == "rejected" or (joining and event.outcome == "failed"):
+        ledger.end(step, fleet, event.directive_id, event.outcome)
+        coalitions.left(step, fleet, directive, event.reason or event.outcome, "delivery")
+    elif event.outcome == "failed":
+        ledger.end(step, fleet, event.directive_id, event.outcome)
+        coalitions.failed(step, fleet, directive, event.reason or "failed")
+    elif event.outcome == "completed" and not joining:
+        ledger.end(step, fleet, event.directive_id, event.outcome)
+        coalitions.completed(step, fleet, directive, event.result)
+    else:
+        if event.progress is not None:
+            directive.progress = event.progress
+            step.state.tables.directives.touch(event.directive_id)
+        if not directive.accepted:
+            step.state.accept_directive(event.directive_id, directive, step.now)
+            coalitions.accepted(step, fleet, directive)

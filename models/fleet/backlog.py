@@ -58,13 +58,13 @@ class TaskClass:
         "_shapes",
         "capabilities",
         "capable",
-        "coalition",
         "id",
         "labels",
         "queue",
         "resources",
         "slots",
         "tasks",
+        "team",
         "tenant",
     )
 
@@ -75,7 +75,7 @@ class TaskClass:
         self.resources = task.resources
         self.labels = task.labels
         self.slots = task.slots
-        self.coalition = task.coalition is not None
+        self.team = task.team
         self.capable: dict[ShapeKey, Shape] = {}
         """The shapes of registered agents that could hold such a task."""
         self._shapes: NDArray[np.int64] | None = None
@@ -86,8 +86,14 @@ class TaskClass:
 
     @property
     def impossible(self) -> bool:
-        """Whether tasks wait that no registered agent could ever hold."""
-        return bool(self.queue) and not self.capable
+        """Whether tasks wait that no registered agent could ever hold, or no coalition of them."""
+        return bool(self.queue) and not self._possible
+
+    @property
+    def _possible(self) -> bool:
+        if self.team is None or not self.capable:
+            return bool(self.capable)
+        return self.team.possible((shape.capabilities, len(shape.agents)) for shape in self.capable.values())
 
     @property
     def shapes(self) -> NDArray[np.int64]:

@@ -5,6 +5,8 @@ The counts come from the one feasibility function and sum to the number of regis
 
 from __future__ import annotations
 
+import orjson
+
 from models.fields import seconds
 from models.fleet.feasibility import MEANING, REASONS, Reason, feasibility
 from models.fleet.fold import FleetFold
@@ -12,17 +14,16 @@ from models.fleet.rows import MICRO, EndedTaskRow, TaskRow
 from models.fleet.state import FleetState
 
 _BUSY: frozenset[Reason] = frozenset({"no_credit", "resource_held"})
-_NEVER: frozenset[Reason] = frozenset({"capability", "label", "resource", "slots"})
 
 
 def explain(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object] | None:
     """The explanation of one task as plain JSON values; ``None`` if the fold knows no such task.
 
-    ``reason`` of a pending task is one of ``impossible`` (no registered agent could ever hold it),
-    ``coalition`` (coalitions are not formed yet), ``backoff`` (it failed and waits before its next attempt),
-    ``waiting_for_plan`` (somebody is eligible), ``capacity`` (all who could take it are full),
-    ``cooling_down`` (all who could take it refused it a moment ago), ``unavailable`` (all who could hold it are
-    away or get no new work).
+    ``reason`` of a pending task is one of ``impossible`` (no registered agent could ever hold it, or no coalition
+    of them), ``backoff`` (it failed and waits before its next attempt), ``waiting_for_plan`` (somebody is
+    eligible), ``capacity`` (all who could take it are full), ``cooling_down`` (all who could take it refused it a
+    moment ago), ``coalition`` (those who could take it now are no complete coalition), ``unavailable`` (all who
+    could hold it are away or get no new work).
     """
     fleet = fold.state.fleets.get(fleet_name)
     if fleet is None:
@@ -39,7 +40,7 @@ def explain(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object]
 def _explain_live(fold: FleetFold, fleet: FleetState, task: TaskRow) -> dict[str, object]:
     now = fold.state.clock.log_time
     counts, nearest = survey(fleet, task, now)
-    reason = pending_reason(task, counts, now) if task.state == "pending" else task.state
+    reason = _pending_reason(fleet, task, counts, now) if task.state == "pending" else task.state
     explanation: dict[str, object] = {
         **_head(fold, fleet, task.task_id, task.state, reason),
         "agents": fleet.registered,
@@ -59,6 +60,8 @@ def _explain_live(fold: FleetFold, fleet: FleetState, task: TaskRow) -> dict[str
         "max_attempts": task.max_attempts,
         "deliveries": task.deliveries,
         "last_reason": task.last_reason,
+        "coalition": None if task.coalition is None else orjson.loads(task.coalition),
+        "coalition_id": task.coalition_id,
         "agent_id": None if task.state == "pending" else task.agent_id,
         "directive_id": task.directive_id,
     }
@@ -112,18 +115,22 @@ def survey(fleet: FleetState, task: TaskRow, now: int) -> tuple[dict[str, int], 
     return {str(reason): count for reason, count in ordered.items()}, found
 
 
-def pending_reason(task: TaskRow, counts: dict[str, int], now: int) -> str:
+def _pending_reason(fleet: FleetState, task: TaskRow, counts: dict[str, int], now: int) -> str:
     """The one word for why a pending task waits; what must change first comes first."""
-    if all(reason in _NEVER for reason in counts):
+    if fleet.classes[task.class_id].impossible:
         return "impossible"
-    if task.coalition is not None:
-        return "coalition"
     if task.retry_at > now:
         return "backoff"
-    if "eligible" in counts:
+    if "eligible" in counts and _is_team(fleet, task, now):
         return "waiting_for_plan"
     if any(reason in _BUSY for reason in counts):
         return "capacity"
     if "cooling_down" in counts:
         return "cooling_down"
-    return "unavailable"
+    return "coalition" if "eligible" in counts else "unavailable"
+
+
+def _is_team(fleet: FleetState, task: TaskRow, now: int) -> bool:
+    """Whether those who could take the task now might do it together, if that is what it asks."""
+    able = (agent for agent in fleet.open.values() if feasibility(task, agent, now) == "eligible")
+    return task.team is None or task.team.possible((agent.shape.capabilities, 1) for agent in able)

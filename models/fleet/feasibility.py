@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 
 from models.fleet.roster import Agent, Shape
 from models.fleet.rows import TaskRow
+from models.fleet.team import Team
 
 Reason: TypeAlias = Literal[
     "capability",
@@ -32,7 +33,7 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 """From farthest to nearest: what keeps an agent from a task, in the order in which it is checked."""
 
 MEANING: dict[Reason, str] = {
-    "capability": "lacks a capability that the task requires",
+    "capability": "lacks a capability that the task requires, or has none that its coalition needs",
     "label": "has not the labels that the task requires",
     "resource": "has less of a resource, even when idle, than the task requires",
     "slots": "has fewer slots, even when idle, than the task takes",
@@ -61,6 +62,8 @@ class Needs(Protocol):
     def labels(self) -> dict[str, str]: ...
     @property
     def slots(self) -> int: ...
+    @property
+    def team(self) -> Team | None: ...
 
 
 def feasibility(task: TaskRow, agent: Agent, now: int) -> Reason:
@@ -71,6 +74,9 @@ def feasibility(task: TaskRow, agent: Agent, now: int) -> Reason:
 def never(needs: Needs, shape: Shape) -> Reason | None:
     """Why an agent of this shape could not even hold it when alone, well and idle; ``None`` if it could."""
     if not shape.capabilities.issuperset(needs.capabilities):
+        return "capability"
+    team = needs.team
+    if team is not None and not team.admits(shape.capabilities):
         return "capability"
     for name, value in needs.labels.items():
         if shape.labels.get(name) != value:

@@ -24,7 +24,7 @@ from models.events import (
     TaskCancelled,
     TaskSubmitted,
 )
-from models.fleet import agents, answers, invariants, overdue, plans, policies, reports, tasks
+from models.fleet import agents, answers, cancellation, invariants, overdue, plans, policies, reports, tasks
 from models.fleet.rows import Outcome
 from models.fleet.state import State
 from models.fleet.step import Step
@@ -154,7 +154,7 @@ def _apply_fact(step: Step, event: FactEvent) -> Outcome:
     if isinstance(event, TaskSubmitted):
         return tasks.submit(step, fleet, event)
     if isinstance(event, TaskCancelled):
-        return tasks.cancel(step, fleet, event)
+        return cancellation.cancel(step, fleet, event)
     if isinstance(event, AgentRegistered):
         return agents.register(step, fleet, event)
     if isinstance(event, AgentDeregistered):

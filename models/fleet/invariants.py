@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from models.fleet.backlog import rank
+from models.fleet.coalitions import members_of
 from models.fleet.feasibility import unavailable
 from models.fleet.roster import shape_key
 from models.fleet.state import FleetState, State
@@ -18,6 +19,7 @@ def check(state: State) -> None:
     clock = state.clock
     assert sum(clock.outcomes.values()) == clock.records, "outcomes do not sum to the records read"
     _check_assignments(state)
+    _check_coalitions(state)
     for key in state.tables.tasks.rows:
         assert key not in state.tables.ended_tasks, f"task {key} is live and ended"
     for directive_id in state.tables.directives.rows:
@@ -33,6 +35,7 @@ def _check_assignments(state: State) -> None:
     for directive_id, row in state.tables.directives.rows.items():
         if row.type != "assign_task":
             assert row.expires_at is None, f"control directive {directive_id} expires"
+        if row.type != "assign_task" or row.coalition_id is not None:
             continue
         key = f"{row.fleet}/{row.task_id}"
         assert key not in assigned, f"task {key} has two live assignments"
@@ -45,10 +48,56 @@ def _check_assignments(state: State) -> None:
         assert task.state == expected, f"task {key} is {task.state}, not {expected}"
         assert row.slots == task.slots, f"{directive_id} holds another credit than its task takes"
     for key, task in state.tables.tasks.rows.items():
-        assert (task.state == "pending") == (key not in assigned), f"task {key} is {task.state}"
+        idle = key not in assigned and task.coalition_id is None
+        assert (task.state == "pending") == idle, f"task {key} is {task.state}"
         if task.state == "pending":
             assert task.directive_id is None, f"pending task {key} has a live assignment"
         assert task.attempts < task.max_attempts, f"task {key} outlived its attempts"
+
+
+def _check_coalitions(state: State) -> None:
+    """A task has at most one live coalition, whose members have one live directive each until they are done."""
+    parts = {
+        directive_id: row
+        for directive_id, row in state.tables.directives.rows.items()
+        if row.coalition_id is not None and row.type != "leave_coalition"
+    }
+    for name, coalition in state.tables.coalitions.rows.items():
+        fleet = state.fleets[coalition.fleet]
+        task = state.tables.tasks.rows.get(fleet.key(coalition.task_id))
+        assert (coalition.state == "degraded") == (name in fleet.degraded), f"{name} is {coalition.state}"
+        if coalition.state == "dissolved":
+            assert task is None or task.coalition_id != name, f"{name} is dissolved and has a task"
+            assert coalition.forget_at, f"{name} is remembered for ever"
+            continue
+        assert task is not None, f"{name} has no task"
+        assert task.team is not None, f"the task of {name} wants no coalition"
+        assert task.coalition_id == name, f"the task of {name} has another coalition"
+        assert task.epoch == coalition.epoch, f"{name} is of another epoch than its task"
+        assert (task.state == "running") == coalition.started, f"{name} has begun or not"
+        assert (coalition.state == "active") == (coalition.act_by == 0), f"{name} has no time to come about"
+        agents = [member.agent_id for member in coalition.members]
+        assert len(set(agents)) == len(agents), f"somebody is twice in {name}"
+        complete = task.team.missing(members_of(coalition)) is None
+        assert complete == (coalition.state != "degraded"), f"{name} is {coalition.state}"
+        states = {member.state for member in coalition.members}
+        if coalition.state == "active":
+            assert states <= {"working", "completed"}, f"{name} is active, its members {states}"
+        elif complete:
+            assert "asked" in states, f"{name} waits for nobody"
+        for member in coalition.members:
+            if member.state == "completed":
+                assert member.directive_id is None, f"{member.agent_id} is done in {name} and at work"
+                continue
+            row = parts.pop(member.directive_id or "", None)
+            assert row is not None, f"{member.agent_id} in {name} has no directive"
+            assert (row.agent_id, row.coalition_id, row.role) == (member.agent_id, name, member.role)
+            assert (row.epoch, row.slots) == (task.epoch, task.slots)
+            assert (row.type == "assign_task") == (member.state == "working"), f"{member.agent_id} in {name}"
+            assert row.accepted or member.state != "joined", f"{member.agent_id} never joined {name}"
+    assert not parts, f"directives of coalitions that are none: {sorted(parts)}"
+    for key, task in state.tables.tasks.rows.items():
+        assert task.coalition_id is None or task.coalition_id in state.tables.coalitions, f"task {key}"
 
 
 def _check_agents(state: State, fleet: FleetState) -> None:
@@ -73,7 +122,7 @@ def _check_agents(state: State, fleet: FleetState) -> None:
             not agent.registered or agent.row.liveness == "lost" or agent.row.status in ("offline", "error")
         )
         if gone:
-            working = [row for row in agent.live.values() if row.type in ("assign_task", "withdraw_task")]
+            working = [row for row in agent.live.values() if row.task_id is not None]
             assert not working, f"agent {name} is gone and has live directives"
     for shape in fleet.shapes.values():
         assert shape.open == sum(agent.open for agent in shape.agents.values()), (

@@ -6,18 +6,34 @@ what its live directives hold. Why a directive is issued or ends is decided else
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import orjson
 
 from models.fields import seconds
 from models.fleet.roster import Agent
-from models.fleet.rows import DirectiveRow, EndedDirectiveRow, TaskRow
+from models.fleet.rows import DirectiveRow, EndedDirectiveRow, MemberRow, TaskRow
 from models.fleet.state import FleetState
 from models.fleet.step import Step
+from models.outputs import Coalition as OutputCoalition
 from models.outputs import Directive, DirectiveType
 
 ANSWER_MEMORY = 3_600_000
 """Milliseconds for which an ended directive is told from one that never was, to late answers: no more than a
 precise reason depends on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coalition:
+    """What directives say of the coalition that they are about."""
+
+    id: str
+    plan_id: str
+    members: tuple[str, ...]
+
+    def seen_by(self, role: str | None) -> OutputCoalition:
+        return OutputCoalition(id=self.id, members=self.members, role=role)
 
 
 def assign(step: Step, fleet: FleetState, task: TaskRow, agent: Agent, plan_id: str) -> None:
@@ -66,11 +82,76 @@ def assign(step: Step, fleet: FleetState, task: TaskRow, agent: Agent, plan_id: 
     step.put_out("assign_task", directive.output())
 
 
+def join(step: Step, fleet: FleetState, task: TaskRow, coalition: Coalition, member: MemberRow) -> None:
+    """Ask an agent into a coalition for ``task``, at its epoch; the caller has checked that it is feasible."""
+    _issue_part(step, fleet, task, coalition, member, "join_coalition")
+
+
+def engage(step: Step, fleet: FleetState, task: TaskRow, coalition: Coalition, member: MemberRow) -> None:
+    """Give a member its part of the task, on the credit of its join, which ends."""
+    assert member.directive_id is not None
+    end(step, fleet, member.directive_id)
+    _issue_part(step, fleet, task, coalition, member, "assign_task")
+
+
+def _issue_part(
+    step: Step,
+    fleet: FleetState,
+    task: TaskRow,
+    coalition: Coalition,
+    member: MemberRow,
+    kind: Literal["join_coalition", "assign_task"],
+) -> None:
+    directive_id, index = step.next_directive(fleet)
+    member.directive_id = directive_id
+    working = kind == "assign_task"
+    row = DirectiveRow(
+        fleet=fleet.name,
+        agent_id=member.agent_id,
+        type=kind,
+        offset=step.offset,
+        index=index,
+        issued_at=step.now,
+        ack_by=step.now + task.ack_timeout,
+        ack_timeout=task.ack_timeout,
+        outage=step.state.clock.outage,
+        task_id=task.task_id,
+        epoch=task.epoch,
+        attempt=task.attempt,
+        expires_at=step.now + task.run_timeout if working else None,
+        slots=task.slots,
+        resources=task.resources,
+        coalition_id=coalition.id,
+        role=member.role,
+    )
+    step.state.add_directive(fleet, directive_id, row)
+    directive = Directive(
+        directive_id=directive_id,
+        type=kind,
+        agent_id=member.agent_id,
+        fleet=fleet.name,
+        task_id=task.task_id,
+        epoch=task.epoch,
+        attempt=task.attempt,
+        plan_id=coalition.plan_id,
+        issued_at=row.issued_at,
+        ack_by=row.ack_by,
+        ack_timeout=row.ack_timeout,
+        expires_at=row.expires_at,
+        run_timeout=task.run_timeout if working else None,
+        payload=orjson.Fragment(task.payload) if working else None,
+        coalition=coalition.seen_by(member.role),
+        cause=step.cause,
+    )
+    step.put_out(kind, directive.output())
+
+
 def withdraw(step: Step, fleet: FleetState, directive_id: str) -> None:
-    """End a live assignment and tell its agent to stop; the withdrawal holds the credit until it ends."""
+    """End a live assignment or join and tell its agent to stop; the withdrawal holds the credit until it ends."""
     row = step.state.tables.directives.rows[directive_id]
     end(step, fleet, directive_id)
-    withdrawal = _control_row(step, fleet, row.agent_id, "withdraw_task", row.ack_timeout, about=row)
+    kind: DirectiveType = "withdraw_task" if row.coalition_id is None else "leave_coalition"
+    withdrawal = _control_row(step, fleet, row.agent_id, kind, row.ack_timeout, about=row)
     withdrawal.slots = row.slots
     withdrawal.resources = row.resources
     _issue_control(step, fleet, withdrawal)
@@ -140,6 +221,8 @@ def _control_row(
         task_id=about.task_id if about else None,
         epoch=about.epoch if about else None,
         attempt=about.attempt if about else None,
+        coalition_id=about.coalition_id if about else None,
+        role=about.role if about else None,
     )
 
 
@@ -158,6 +241,15 @@ def _issue_control(step: Step, fleet: FleetState, row: DirectiveRow) -> None:
         ack_by=row.ack_by,
         ack_timeout=row.ack_timeout,
         payload=None if row.deadline is None else {"deadline": seconds(row.deadline)},
+        coalition=_coalition_of(step, row),
         cause=step.cause,
     )
     step.put_out(row.type, directive.output())
+
+
+def _coalition_of(step: Step, row: DirectiveRow) -> OutputCoalition | None:
+    if row.coalition_id is None:
+        return None
+    known = step.state.tables.coalitions.get(row.coalition_id)
+    members = () if known is None else tuple(member.agent_id for member in known.members)
+    return OutputCoalition(id=row.coalition_id, members=members, role=row.role)

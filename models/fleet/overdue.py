@@ -6,7 +6,7 @@ log. What has not been answered by then was not answered in time, however far be
 
 from __future__ import annotations
 
-from models.fleet import impossible, ledger, pace, reports, tasks
+from models.fleet import coalitions, impossible, ledger, pace, reports, tasks
 from models.fleet.rows import SourceRow
 from models.fleet.state import State, directive_due
 from models.fleet.step import Step
@@ -121,6 +121,9 @@ def run(step: Step) -> None:
         due, kind, key = moment
         if kind == "deadline":
             _deadline_passed(step, key, due)
+        elif kind == "coalition":
+            coalitions.given_up(step, key, due)
+            coalitions.forget(step, key, due)
         elif kind == "pace":
             pace.forget(step, key, due)
         elif kind == "promotion":
@@ -138,8 +141,15 @@ def _directive_overdue(step: Step, due: int, directive_id: str) -> None:
     if row is None or directive_due(row) != due:
         return
     fleet = step.state.fleets[row.fleet]
-    if row.type != "assign_task":
+    if row.type not in ("assign_task", "join_coalition"):
         ledger.repeat(step, fleet, directive_id)
+        return
+    if row.coalition_id is not None:
+        ledger.withdraw(step, fleet, directive_id)
+        if row.accepted:
+            coalitions.failed(step, fleet, row, "run_timeout")
+        else:
+            coalitions.left(step, fleet, row, "ack_timeout", "delivery")
         return
     task = step.state.tables.tasks.rows[fleet.key(row.task_id or "")]
     ledger.withdraw(step, fleet, directive_id)

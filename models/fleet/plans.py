@@ -10,34 +10,35 @@ replaced: nothing it says can break an invariant, and whatever was refused is si
 
 from __future__ import annotations
 
-from models.fleet import tasks
+from models.fleet import coalitions, tasks
 from models.fleet.feasibility import feasibility
+from models.fleet.roster import Agent
+from models.fleet.rows import TaskRow
 from models.fleet.state import FleetState
 from models.fleet.step import Step
-from models.fleet_records import CoordinationPlan, ProposedDirective
+from models.fleet_records import CoordinationPlan, ProposedCoalition, ProposedDirective
 
 
 def apply(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
     refusals = step.state.clock.refusals
     for entry in plan.directives:
-        refusal = _apply_entry(step, fleet, plan.plan_id, entry)
+        if isinstance(entry, ProposedDirective):
+            refusal = _assign(step, fleet, plan.plan_id, entry)
+        elif entry.type == "form_coalition":
+            refusal = _form(step, fleet, plan.plan_id, entry)
+        else:
+            refusal = _repair(step, fleet, entry)
         if refusal is not None:
             refusals[refusal] = refusals.get(refusal, 0) + 1
 
 
-def _apply_entry(step: Step, fleet: FleetState, plan_id: str, entry: ProposedDirective) -> str | None:
+def _assign(step: Step, fleet: FleetState, plan_id: str, entry: ProposedDirective) -> str | None:
     """Issue the directive, or say why not."""
-    task = step.state.tables.tasks.get(fleet.key(entry.task_id))
-    if task is None:
-        return "unknown_task"
-    if task.state != "pending":
-        return "not_pending"
-    if entry.epoch != task.epoch + 1:
-        return "stale_epoch"
+    task = _pending(step, fleet, entry.task_id, entry.epoch)
+    if isinstance(task, str):
+        return task
     if task.coalition is not None:
         return "coalition"
-    if task.retry_at > step.now:
-        return "backoff"
     agent = fleet.agents.get(entry.agent_id)
     if agent is None or not agent.registered:
         return "unknown_agent"
@@ -46,3 +47,75 @@ def _apply_entry(step: Step, fleet: FleetState, plan_id: str, entry: ProposedDir
         return reason
     tasks.assign(step, fleet, task, agent, plan_id)
     return None
+
+
+def _form(step: Step, fleet: FleetState, plan_id: str, entry: ProposedCoalition) -> str | None:
+    """Ask all members, or say why none."""
+    task = _pending(step, fleet, entry.task_id, entry.epoch)
+    if isinstance(task, str):
+        return task
+    if task.team is None:
+        return "no_coalition"
+    asked = _asked(step, fleet, task, entry)
+    if isinstance(asked, str):
+        return asked
+    misfit = task.team.misfit([(agent.shape.capabilities, role) for agent, role in asked])
+    if misfit is None:
+        coalitions.form(step, fleet, task, asked, plan_id)
+    return misfit
+
+
+def _repair(step: Step, fleet: FleetState, entry: ProposedCoalition) -> str | None:
+    """Ask agents to fill all vacancies, or say why none."""
+    task = step.state.tables.tasks.get(fleet.key(entry.task_id))
+    if task is None:
+        return "unknown_task"
+    if task.coalition_id is None or task.team is None:
+        return "no_coalition"
+    if entry.epoch != task.epoch:
+        return "stale_epoch"
+    row = step.state.tables.coalitions.rows[task.coalition_id]
+    missing = task.team.missing(coalitions.members_of(row))
+    if missing is None:
+        return "not_degraded"
+    asked = _asked(step, fleet, task, entry)
+    if isinstance(asked, str):
+        return asked
+    if not {agent.id for agent, _ in asked}.isdisjoint(member.agent_id for member in row.members):
+        return "member_already"
+    misfit = missing.misfit([(agent.shape.capabilities, role) for agent, role in asked])
+    if misfit is None:
+        coalitions.repair(step, fleet, task, asked)
+    return misfit
+
+
+def _pending(step: Step, fleet: FleetState, task_id: str, epoch: int) -> TaskRow | str:
+    """The task, if it may be placed now, at this epoch; else why not."""
+    task = step.state.tables.tasks.get(fleet.key(task_id))
+    if task is None:
+        return "unknown_task"
+    if task.state != "pending":
+        return "not_pending"
+    if epoch != task.epoch + 1:
+        return "stale_epoch"
+    if task.retry_at > step.now:
+        return "backoff"
+    return task
+
+
+def _asked(
+    step: Step, fleet: FleetState, task: TaskRow, entry: ProposedCoalition
+) -> list[tuple[Agent, str | None]] | str:
+    """The proposed members with their roles, if each of them could take the task now; else why not."""
+    asked: list[tuple[Agent, str | None]] = []
+    for member in entry.members:
+        agent = fleet.agents.get(member.agent_id)
+        if agent is None or not agent.registered:
+            return "unknown_agent"
+        reason = feasibility(task, agent, step.now)
+        if reason != "eligible":
+            return reason
+        asked.append((agent, member.role))
+    if len({agent.id for agent, _ in asked}) < len(asked):
+        return "member_already"
+    return asked

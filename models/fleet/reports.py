@@ -99,7 +99,7 @@ def _queue(fleet: FleetState) -> dict[str, int]:
     for task_class in fleet.classes.values():
         if task_class.impossible:
             counts["impossible"] += len(task_class.queue)
-        elif task_class.coalition:
+        elif task_class.team is not None:
             counts["coalition"] += len(task_class.queue)
         else:
             counts["waiting"] += len(task_class.queue)

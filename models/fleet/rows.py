@@ -13,12 +13,15 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 
 from models.events import DEFAULT_HEARTBEAT_INTERVAL, Status
+from models.fleet.team import Team, team_of
 from models.fold import Table
 from models.outputs import DirectiveType
 
 Liveness: TypeAlias = Literal["alive", "suspected", "lost", "deregistered"]
 TaskState: TypeAlias = Literal["pending", "assigned", "running"]
 EndState: TypeAlias = Literal["completed", "failed", "cancelled"]
+CoalitionState: TypeAlias = Literal["forming", "active", "degraded", "repairing", "dissolved"]
+MemberState: TypeAlias = Literal["asked", "joined", "working", "completed"]
 Outcome: TypeAlias = Literal["applied", "duplicate", "late", "rejected", "dead_lettered", "rekeyed", "tick"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """What can become of a record; every record read has exactly one. This fold never says late or rekeyed."""
@@ -179,6 +182,13 @@ class TaskRow(msgspec.Struct, array_like=True):
     impossible_alerted: bool = False
     promotions: int = 0
     """Levels of priority that it has gained by waiting."""
+    coalition_id: str | None = None
+    """Of the coalition that has it, while it is not pending."""
+
+    @property
+    def team(self) -> Team | None:
+        """What it asks of a coalition; ``None`` if one agent is to do it."""
+        return None if self.coalition is None else team_of(self.coalition)
 
 
 class EndedTaskRow(msgspec.Struct, array_like=True):
@@ -227,6 +237,10 @@ class DirectiveRow(msgspec.Struct, array_like=True):
     """Of a drain, as the operator gave it."""
     accepted_at: int = 0
     """Issue time of the answer that accepted it; 0 before."""
+    coalition_id: str | None = None
+    """Of the coalition that it is about."""
+    role: str | None = None
+    """Its addressee's, there."""
 
 
 class EndedDirectiveRow(msgspec.Struct, array_like=True):
@@ -238,6 +252,44 @@ class EndedDirectiveRow(msgspec.Struct, array_like=True):
     forget_at: int
     answer: str | None = None
     """The agent's word that ended it; ``None`` if something else did."""
+
+
+class MemberRow(msgspec.Struct, array_like=True):
+    """One agent's part in a coalition."""
+
+    agent_id: str
+    role: str | None
+    state: MemberState
+    directive_id: str | None
+    """Its live join or assignment; ``None`` when it has completed its part."""
+    covers: list[str] = msgspec.field(default_factory=list)
+    """What it is there for, where capabilities are to be covered; it counts as long as it stays."""
+    result: bytes = b"null"
+    """What it completed with, as compact JSON."""
+
+
+class CoalitionRow(msgspec.Struct, array_like=True):
+    """Agents that do one task together; key: the coalition's id."""
+
+    fleet: str
+    task_id: str
+    epoch: int
+    plan_id: str
+    state: CoalitionState
+    members: list[MemberRow]
+    """In the order in which they were asked. Who refuses, falls silent or is lost is none any more."""
+    formed_at: int
+    since: int
+    """Issue time since which it is in this state."""
+    act_by: int
+    """Fleet time at which it is given up, unless all its members are at work; 0 while they are."""
+    started: bool = False
+    """Whether they have been, once."""
+    repairs: int = 0
+    reason: str | None = None
+    """Why it was dissolved."""
+    forget_at: int = 0
+    """Fleet time after which it is forgotten; 0 before it is dissolved."""
 
 
 class PaceRow(msgspec.Struct, array_like=True):
@@ -284,6 +336,7 @@ class Tables:
         "agents",
         "alerts",
         "clock",
+        "coalitions",
         "directives",
         "ended_directives",
         "ended_tasks",
@@ -305,6 +358,7 @@ class Tables:
         self.directives = Table("directives", DirectiveRow)
         self.ended_directives = Table("ended_directives", EndedDirectiveRow)
         self.impossible = Table("impossible", ImpossibleRow)
+        self.coalitions = Table("coalitions", CoalitionRow)
         self.paces = Table("paces", PaceRow)
         self.windows = Table("windows", WindowRow)
         self.alerts = Table("alerts", AlertRow)
@@ -320,6 +374,7 @@ class Tables:
             self.directives,
             self.ended_directives,
             self.impossible,
+            self.coalitions,
             self.paces,
             self.windows,
             self.alerts,

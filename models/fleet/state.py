@@ -20,12 +20,17 @@ IMPOSSIBLE_GRACE = 5_000
 """Milliseconds before tasks that nobody could hold raise alerts: agents and tasks may start at once."""
 
 
+NEVER = 1 << 62
+"""Later than any time."""
+
+
 class FleetState:
     """One fleet: its policy, agents, and pending tasks by class."""
 
     __slots__ = (
         "agents",
         "classes",
+        "degraded",
         "live",
         "name",
         "open",
@@ -47,6 +52,8 @@ class FleetState:
         self.open: dict[str, Agent] = {}
         """Agents that get new work and have a free slot, by id."""
         self.classes: dict[str, TaskClass] = {}
+        self.degraded: dict[str, str] = {}
+        """Ids of coalitions that lack members, to the ids of their tasks."""
         self.live: dict[str, int] = {}
         """How many tasks that have not ended each tenant has."""
         self.waiting: dict[str, int] = {}
@@ -280,6 +287,9 @@ class State:
         for fleet in self.fleets.values():
             for task_class in fleet.classes.values():
                 task_class.queue.sort()
+        for coalition_id, coalition in tables.coalitions.rows.items():
+            if coalition.state == "degraded":
+                self.fleets[coalition.fleet].degraded[coalition_id] = coalition.task_id
         self.timers.directives_are(self._directive_dues())
         self.timers.moments_are(list(self._moments()))
 
@@ -297,6 +307,10 @@ class State:
             yield ended_task.forget_at, "task", key
         for key, ended_directive in tables.ended_directives.rows.items():
             yield ended_directive.forget_at, "directive", key
+        for key, coalition in tables.coalitions.rows.items():
+            due = coalition.act_by or coalition.forget_at
+            if due:
+                yield due, "coalition", key
         for key, pace in tables.paces.rows.items():
             yield pace.forget_at, "pace", key
         for key, impossible in tables.impossible.rows.items():
@@ -316,11 +330,13 @@ def _count_down(counts: dict[str, int], name: str) -> None:
 def directive_due(row: DirectiveRow) -> int:
     """When the directive becomes overdue, in time without outages.
 
-    An accepted assignment waits for its run timeout. All else waits for an answer by ``ack_by``; even accepted
-    control directives, since only their completion (or refusal) answers them.
+    An accepted assignment waits for its run timeout, and an accepted join for the others. All else waits for an
+    answer by ``ack_by``; even accepted control directives, since only their completion (or refusal) answers them.
     """
     if row.accepted and row.expires_at is not None:
         return row.expires_at - row.outage
+    if row.accepted and row.type == "join_coalition":
+        return NEVER  # it waits for the others, and their coalition has a time of its own
     return row.ack_by - row.outage
 
 

@@ -21,7 +21,7 @@ class Step:
         offset: The record's offset in the fleet log.
     """
 
-    __slots__ = ("_alerts", "_directives", "cause", "now", "offset", "outputs", "state")
+    __slots__ = ("_alerts", "_coalitions", "_directives", "cause", "now", "offset", "outputs", "state")
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -30,6 +30,7 @@ class Step:
         self.offset = -1
         self.cause = NO_CAUSE
         self._directives = 0
+        self._coalitions = 0
         self._alerts = 0
 
     def begin(self, record: Record) -> None:
@@ -39,6 +40,7 @@ class Step:
         self.offset = record.offset
         self.cause = Cause(offset=record.offset)
         self._directives = 0
+        self._coalitions = 0
         self._alerts = 0
         clock.log_time = self.now
         clock.offset = record.offset
@@ -58,6 +60,12 @@ class Step:
         index = self._directives
         self._directives += 1
         return f"{fleet.name}.{self.offset}.{index}", index
+
+    def next_coalition(self, fleet: FleetState) -> str:
+        """The id of the next coalition that this record brings about."""
+        index = self._coalitions
+        self._coalitions += 1
+        return f"{fleet.name}.{self.offset}.c{index}"
 
     def put_out(self, kind: str, output: Output) -> None:
         operations = self.state.clock.operations

@@ -7,21 +7,24 @@ pending -> assigned -> running -> completed | failed | cancelled
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, TypeAlias
 from zlib import crc32
 
 import orjson
 
 from models.codec import encode
-from models.events import TaskCancelled, TaskSubmitted
+from models.events import TaskSubmitted
 from models.fleet import impossible, ledger, tenants
-from models.fleet.backlog import class_id_of
+from models.fleet.backlog import TaskClass, class_id_of
 from models.fleet.roster import Agent
 from models.fleet.rows import EndedTaskRow, EndState, Outcome, TaskRow, micro
 from models.fleet.state import FleetState
 from models.fleet.step import Step
 from models.outputs import Result, ResultType
 from models.policy import RetryPolicy
+
+Counts: TypeAlias = Literal["attempt", "delivery", "nothing"]
+"""What it costs a task that an assignment of it ended without completing it."""
 
 _RESULT: dict[EndState, ResultType] = {
     "completed": "task_completed",
@@ -47,30 +50,23 @@ def submit(step: Step, fleet: FleetState, event: TaskSubmitted) -> Outcome:
     return "applied"
 
 
-def cancel(step: Step, fleet: FleetState, event: TaskCancelled) -> Outcome:
-    tables = step.state.tables
-    key = fleet.key(event.task_id)
-    task = tables.tasks.get(key)
-    if task is None:
-        reason = "not_live" if key in tables.ended_tasks else "unknown_task"
-        return step.reject(fleet, reason, event.task_id)
-    if task.directive_id is not None:
-        ledger.withdraw(step, fleet, task.directive_id)
-    finish(step, fleet, task, "cancelled", event.reason)
-    return "applied"
-
-
 def assign(step: Step, fleet: FleetState, task: TaskRow, agent: Agent, plan_id: str) -> None:
     """Give a pending task to an agent; the caller has checked that it is feasible."""
+    task_class = leave_queue(step, fleet, task)
+    ledger.assign(step, fleet, task, agent, plan_id)
+    impossible.review(step, fleet, task_class)
+
+
+def leave_queue(step: Step, fleet: FleetState, task: TaskRow, members: int = 1) -> TaskClass:
+    """The task waits no more: so many agents are asked to do it."""
     waited = step.now - max(task.pending_since, task.retry_at)
     fleet.row.assigned += 1
     fleet.row.waited += waited
     fleet.row.waited_max = max(fleet.row.waited_max, waited)
-    tenants.serve(fleet.row.served, task.tenant or "", tenants.share_of(task, fleet.policy.planning.tenants))
+    share = members * tenants.share_of(task, fleet.policy.planning.tenants)
+    tenants.serve(fleet.row.served, task.tenant or "", share)
     step.state.touch_fleet(fleet)
-    task_class = step.state.unqueue(fleet, task)
-    ledger.assign(step, fleet, task, agent, plan_id)
-    impossible.review(step, fleet, task_class)
+    return step.state.unqueue(fleet, task)
 
 
 def start(step: Step, fleet: FleetState, task: TaskRow) -> None:
@@ -80,43 +76,50 @@ def start(step: Step, fleet: FleetState, task: TaskRow) -> None:
 
 
 def take_back(
-    step: Step,
-    fleet: FleetState,
-    task: TaskRow,
-    reason: str,
-    counts: Literal["attempt", "delivery", "nothing"],
-    *,
-    backoff: bool = False,
+    step: Step, fleet: FleetState, task: TaskRow, reason: str, counts: Counts, *, backoff: bool = False
 ) -> None:
     """The task's assignment has ended without completing it: back into the queue, unless a limit is reached.
 
     Args:
         reason: Why the assignment ended; it becomes the task's if this was its last.
-        counts: What the end costs the task. A delivery also spares it the same agent for a while.
+        counts: What the end costs the task.
         backoff: Whether to wait before the next attempt: after failures, which may well repeat at once.
             What another agent can cure at once (rejection, silence, loss) does not wait.
     """
-    policy = fleet.policy
     task.directive_id = None
-    task.last_reason = reason
-    if counts == "attempt":
-        task.attempts += 1
-        if task.attempts >= task.max_attempts:
-            finish(step, fleet, task, "failed", reason)
-            return
-    if counts == "delivery":
-        task.deliveries += 1
-        if task.deliveries >= policy.deliveries:
-            finish(step, fleet, task, "failed", f"undeliverable: {reason}")
-            return
-        assert task.agent_id is not None
-        task.skips = {agent: until for agent, until in task.skips.items() if until > step.now}
-        task.skips[task.agent_id] = step.now + policy.reject_cooldown
+    failure = charge(step, fleet, task, reason, counts, task.agent_id)
+    if failure is not None:
+        finish(step, fleet, task, "failed", failure)
+        return
     if backoff:
-        task.retry_at = step.now + retry_delay(policy.retry, task.task_id, task.epoch, task.attempts)
+        task.retry_at = step.now + retry_delay(fleet.policy.retry, task.task_id, task.epoch, task.attempts)
     task.pending_since = step.now
     impossible.review(step, fleet, step.state.make_pending(fleet, task))
     impossible.alert_newcomer(step, fleet, task)
+
+
+def charge(
+    step: Step, fleet: FleetState, task: TaskRow, reason: str, counts: Counts, agent_id: str | None
+) -> str | None:
+    """Count that an agent did not do what it was asked; why the task has failed by that, if it has.
+
+    A delivery also spares the task the same agent for a while.
+    """
+    policy = fleet.policy
+    task.last_reason = reason
+    step.state.tables.tasks.touch(fleet.key(task.task_id))
+    if counts == "attempt":
+        task.attempts += 1
+        if task.attempts >= task.max_attempts:
+            return reason
+    if counts == "delivery":
+        task.deliveries += 1
+        if task.deliveries >= policy.deliveries:
+            return f"undeliverable: {reason}"
+        assert agent_id is not None
+        task.skips = {agent: until for agent, until in task.skips.items() if until > step.now}
+        task.skips[agent_id] = step.now + policy.reject_cooldown
+    return None
 
 
 def finish(

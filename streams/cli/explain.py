@@ -85,7 +85,7 @@ def drawn(answer: dict[str, Any]) -> RenderableType:
 
 WAITS = {
     "impossible": "no registered agent could ever hold it",
-    "coalition": "it waits for a coalition",
+    "coalition": "those that could take it now are no complete coalition",
     "backoff": "an attempt failed, and it waits before the next one",
     "waiting_for_plan": "somebody can take it; the next plan will place it",
     "capacity": "all agents that could take it are full",

@@ -2,8 +2,8 @@
 
 Who waits is taken in order of urgency, tenants in turn, up to the room that there is; then all of these are placed
 together by the class water-fill, since a good place for one depends on what the others want. What fits into no
-portion is placed one by one where it costs least: tasks of several slots, of named resources, and those that some
-agents refused a moment ago. Nobody else moves: a plan only gives pending tasks to agents.
+portion is placed one by one where it costs least: coalitions, tasks of several slots or of named resources, and
+those that some agents refused a moment ago. Nobody else moves: a plan only gives pending tasks to agents.
 
 It plans on the ledger, never on reported load, which is seconds old: planners that chase it herd. And it binds
 late: an agent is given no more than its slots, and what is left can still go to whoever is free first.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from heapq import heapify, heappop, heappush
 from itertools import groupby
 from math import frexp, ldexp
@@ -20,15 +21,24 @@ from operator import itemgetter
 
 import numpy as np
 
-from models.fleet import tenants
+from models.fleet import coalitions, tenants
 from models.fleet.backlog import Rank, TaskClass
 from models.fleet.feasibility import feasibility
 from models.fleet.roster import Agent
-from models.fleet.rows import TaskRow
-from models.fleet_records import CoordinationPlan, PlannerVersion, ProposedDirective
+from models.fleet.rows import CoalitionRow, TaskRow
+from models.fleet.team import Team
+from models.fleet_records import (
+    CoordinationPlan,
+    PlannerVersion,
+    ProposedCoalition,
+    ProposedDirective,
+    ProposedEntry,
+    ProposedMember,
+)
 from models.policy import PlanningPolicy, Policy
 from streams.planner.room import Room
 from streams.planner.snapshot import FleetSnapshot
+from streams.planner.teams import choose
 from streams.planner.waterfill import MAX_ROUNDS, PORTION_OVERHEAD, Demand, Ints, fill
 
 DEFAULT_BUDGET = 5_000_000
@@ -46,6 +56,7 @@ CONSTRAINTS = (
     "availability",
     "cool_down",
     "credit",
+    "coalition",
 )
 
 _TASK_OVERHEAD = 200
@@ -64,21 +75,18 @@ class WaterFillPlanner:
         self, snapshot: FleetSnapshot, policy: Policy, budget: int = DEFAULT_BUDGET
     ) -> CoordinationPlan | None:
         round_ = _Round(snapshot, policy.planning, budget)
-        placed = round_.place()
-        if not placed:
+        entries = round_.place()
+        if not entries:
             return None
         pending = snapshot.pending()
-        left = sum(pending.values()) - len(placed)
+        left = sum(pending.values()) - sum(entry.type != "repair_coalition" for entry in entries)
         return CoordinationPlan(
             plan_id=f"{snapshot.fleet}.{snapshot.based_on}.{self.name}-{self.version}",
             fleet=snapshot.fleet,
             based_on=snapshot.based_on,
-            directives=[
-                ProposedDirective(task_id=task.task_id, agent_id=agent, epoch=task.epoch + 1)
-                for task, agent in placed
-            ],
+            directives=entries,
             constraints=list(CONSTRAINTS),
-            priority=max(task.priority for task, _ in placed),
+            priority=max(snapshot.task(entry.task_id).priority for entry in entries),
             objective=round_.cost + left * policy.planning.objective.unplaced,
             planner=PlannerVersion(
                 name=self.name, version=self.version, budget=budget, truncated=round_.truncated
@@ -125,7 +133,7 @@ class _Round:
         self.cost = 0
         self.truncated = False
         classes = snapshot.placeable
-        self._room = Room(snapshot.open if classes else {}, planning.objective)
+        self._room = Room(snapshot.open if classes or snapshot.degraded else {}, planning.objective)
         self._served = dict(snapshot.served)
         self._heads = [_Head(c.queue[0][0], self._served.get(c.tenant, 0), c.queue[0], c) for c in classes]
         heapify(self._heads)
@@ -134,20 +142,23 @@ class _Round:
         """Classes for none of whose tasks there is room: within a plan it only shrinks."""
         self._drafts: dict[int, Agent] = {}
         """Copies of agents, by position, that hold what this plan would give them on top of what they hold."""
-        self._placed: list[tuple[Rank, TaskRow, str]] = []
+        self._placed: list[tuple[Rank, ProposedEntry]] = []
+        self._asked = 0
+        """Agents that the entries so far ask."""
 
-    def place(self) -> list[tuple[TaskRow, str]]:
-        """Tasks and the ids of agents, most urgent first."""
-        while taken := self._take(MAX_ENTRIES - len(self._placed)):
-            for alike, group in groupby(_in_parts(taken, self._snapshot.now), key=itemgetter(0)):
+    def place(self) -> list[ProposedEntry]:
+        """First what mends coalitions, whose other members wait or work already; then the most urgent tasks."""
+        repairs = [entry for task, row in self._snapshot.degraded if (entry := self._mend(task, row))]
+        while taken := self._take(MAX_ENTRIES - self._asked):
+            for kind, group in groupby(_in_parts(taken, self._snapshot.now), key=itemgetter(0)):
                 tasks = [task for _, task in group]
-                if alike:
+                if kind is _Kind.ALIKE:
                     self._place_together(tasks)
                 else:
                     for one in tasks:
-                        self._place_one(one)
+                        self._place_one(one) if kind is _Kind.SINGLE else self._form(one)
         self._placed.sort(key=itemgetter(0))
-        return [(task, agent_id) for _, task, agent_id in self._placed]
+        return [*repairs, *(entry for _, entry in self._placed)]
 
     # -- who is next
 
@@ -155,10 +166,11 @@ class _Round:
         """The most urgent tasks, as many as there is room for, roughly: other classes may want the same room."""
         taken: list[_Taken] = []
         room = self._room.free
+        asked = 0
         left: dict[str, int] = {}
         """For how many tasks of a class there is room, those that were taken left out."""
         postponed: list[_Head] = []
-        while self._heads and len(taken) < limit and room > 0:
+        while self._heads and asked < limit and room > 0:
             if self._budget <= 0:
                 self.truncated = True
                 break
@@ -189,12 +201,13 @@ class _Round:
                 heappush(self._heads, head)
             if task.retry_at <= self._snapshot.now:
                 taken.append(_Taken(rank, task, task_class))
-                left[task_class.id] -= 1
-                room -= task.slots
+                members = 1 if task_class.team is None else task_class.team.max_size
+                asked += members
+                left[task_class.id] = max(0, left[task_class.id] - members)
+                room -= task.slots * members
                 if self._tenants_share:
-                    tenants.serve(
-                        self._served, task_class.tenant, tenants.share_of(task, self._planning.tenants)
-                    )
+                    share = members * tenants.share_of(task, self._planning.tenants)
+                    tenants.serve(self._served, task_class.tenant, share)
         for head in postponed:
             heappush(self._heads, head)
         return taken
@@ -244,41 +257,117 @@ class _Round:
 
     def _place_one(self, one: _Taken) -> None:
         task = one.task
-        eligible = self._room.eligible(one.task_class)
-        self._budget -= len(eligible)
-        skipped = [agent_id for agent_id, until in task.skips.items() if until > self._snapshot.now]
-        position = self._room.best(task, eligible, skipped)
-        if position is not None:
+        skipped = self._skipped(task)
+        able = self._candidates(task, one.task_class, skipped)
+        if len(able):
+            # The first of equals, since positions rise.
+            position = int(able[self._room.costs(task, able).argmin()])
             self._room.give(position, task)
             self._reserve(one, position)
         elif not skipped:
             self._full.add(one.task_class.id)
 
-    def _reserve(self, one: _Taken, position: int) -> None:
-        """Note the entry, if the one feasibility function says the same as the arrays."""
+    def _form(self, one: _Taken) -> None:
+        """All members of a coalition, or none."""
+        task = one.task
+        assert task.team is not None
+        members = self._choose(task, one.task_class, task.team, self._skipped(task))
+        if members is not None:
+            entry = ProposedCoalition(
+                type="form_coalition", task_id=task.task_id, epoch=task.epoch + 1, members=members
+            )
+            self._placed.append((one.rank, entry))
+        elif not task.skips:
+            self._full.add(one.task_class.id)
+
+    def _mend(self, task: TaskRow, row: CoalitionRow) -> ProposedCoalition | None:
+        assert task.team is not None
+        missing = task.team.missing(coalitions.members_of(row))
+        if missing is None or self._budget <= 0 or self._asked >= MAX_ENTRIES:
+            return None
+        without = [*self._skipped(task), *(member.agent_id for member in row.members)]
+        members = self._choose(task, self._snapshot.class_of(task), missing, without)
+        if members is None:
+            return None
+        return ProposedCoalition(
+            type="repair_coalition", task_id=task.task_id, epoch=task.epoch, members=members
+        )
+
+    def _choose(
+        self, task: TaskRow, task_class: TaskClass, team: Team, without: Sequence[str]
+    ) -> list[ProposedMember] | None:
+        """Reserve the cheapest complete team."""
+        able = self._candidates(task, task_class, without)
+        self._budget -= 1 << len(team.cover)
+        capabilities = [self._room.agents[position].shape.capabilities for position in able.tolist()]
+        chosen = choose(team, capabilities, self._room.costs(task, able))
+        if chosen is None:
+            return None
+        places = [(int(able[number]), role) for number, role in chosen]
+        drafts = [self._draft(position) for position, _ in places]
+        if any(feasibility(task, draft, self._snapshot.now) != "eligible" for draft in drafts):
+            return None
+        for (position, _), draft in zip(places, drafts, strict=True):
+            self.cost += self._room.cost(position, task, draft.held_slots)
+            self._room.give(position, task)
+            draft.reserve(task.slots, task.resources)
+        self._asked += len(places)
+        return [
+            ProposedMember(agent_id=draft.id, role=role)
+            for draft, (_, role) in zip(drafts, places, strict=True)
+        ]
+
+    def _candidates(self, task: TaskRow, task_class: TaskClass, without: Sequence[str]) -> Ints:
+        eligible = self._room.eligible(task_class)
+        self._budget -= len(eligible)
+        return self._room.able(task, eligible, without)
+
+    def _skipped(self, task: TaskRow) -> list[str]:
+        return [agent_id for agent_id, until in task.skips.items() if until > self._snapshot.now]
+
+    def _draft(self, position: int) -> Agent:
         draft = self._drafts.get(position)
         if draft is None:
             draft = self._drafts[position] = self._room.agents[position].draft()
-        if feasibility(one.task, draft, self._snapshot.now) == "eligible":
-            self.cost += self._room.cost(position, one.task, draft.held_slots)
-            draft.reserve(one.task.slots, one.task.resources)
-            self._placed.append((one.rank, one.task, draft.id))
+        return draft
+
+    def _reserve(self, one: _Taken, position: int) -> None:
+        """Note the entry, if the one feasibility function says the same as the arrays."""
+        draft = self._draft(position)
+        task = one.task
+        if feasibility(task, draft, self._snapshot.now) == "eligible":
+            self.cost += self._room.cost(position, task, draft.held_slots)
+            draft.reserve(task.slots, task.resources)
+            self._asked += 1
+            entry = ProposedDirective(task_id=task.task_id, agent_id=draft.id, epoch=task.epoch + 1)
+            self._placed.append((one.rank, entry))
 
 
-def _in_parts(taken: Sequence[_Taken], now: int) -> Iterator[tuple[bool, _Taken]]:
-    """Each task, and whether it is placed together with its neighbours in this order.
+class _Kind(IntEnum):
+    """How a task is placed; of equal priority in this order."""
+
+    TEAM = 0
+    SINGLE = 1
+    ALIKE = 2
+
+
+def _in_parts(taken: Sequence[_Taken], now: int) -> Iterator[tuple[_Kind, _Taken]]:
+    """Each task with its kind, those that are placed together beside each other.
 
     All may be, if they take one slot each and nothing else. If some cannot, those of higher priority are placed
     before, and of equal priority those that are harder to place.
     """
-    parts = [(_is_plain(one.task, now), one) for one in taken]
-    if not all(plain for plain, _ in parts):
+    parts = [(_kind(one.task, now), one) for one in taken]
+    if any(kind is not _Kind.ALIKE for kind, _ in parts):
         parts.sort(key=lambda part: (part[1].rank[0], part[0]))
     yield from parts
 
 
-def _is_plain(task: TaskRow, now: int) -> bool:
-    return task.slots == 1 and not task.resources and not any(until > now for until in task.skips.values())
+def _kind(task: TaskRow, now: int) -> _Kind:
+    if task.coalition is not None:
+        return _Kind.TEAM
+    plain = task.slots == 1 and not task.resources and not any(until > now for until in task.skips.values())
+    return _Kind.ALIKE if plain else _Kind.SINGLE
 
 
 def _rounded(size: float) -> float:

@@ -14,8 +14,6 @@ from models.fleet.rows import TaskRow
 from models.objective import Weights
 from streams.planner.waterfill import MAX_AGENTS, Agents, Ints
 
-_BITS = 20
-_POSITION = (1 << _BITS) - 1
 _DEAREST = float(1 << 40)
 
 
@@ -93,27 +91,28 @@ class Room:
         self._penalties[preference] = penalties
         return penalties
 
-    def best(self, task: TaskRow, eligible: Ints, skipped: Iterable[str]) -> int | None:
-        """Where the task costs least among these agents, some left out; ``None`` if nowhere is room."""
-        held, slots = self._held[eligible], self._slots[eligible]
-        able = held + task.slots <= slots
+    def able(self, task: TaskRow, eligible: Ints, without: Iterable[str]) -> Ints:
+        """Which of these agents have room for the task, some of them left out."""
+        able = self._held[eligible] + task.slots <= self._slots[eligible]
         for name, amount in task.resources.items():
             able &= self._left_of(name)[eligible] >= amount
-        for agent_id in skipped:
+        for agent_id in without:
             position = self._position(agent_id)
             if position is not None:
                 able &= eligible != position
-        able_positions = np.flatnonzero(able)
-        if not len(able_positions):
-            return None
-        costs = np.minimum(np.rint(self._slowness[eligible] * task.size), _DEAREST)
+        able_ones: Ints = eligible[able]
+        return able_ones
+
+    def costs(self, task: TaskRow, positions: Ints) -> Ints:
+        """What the task costs on each of these agents, as of now."""
+        held, slots = self._held[positions], self._slots[positions]
+        costs = np.minimum(np.rint(self._slowness[positions] * task.size), _DEAREST)
         costs += np.rint(self._weights.load * task.slots * (2.0 * held + task.slots) / slots)
         penalties = self.penalties(task)
         if penalties is not None:
-            costs += penalties[eligible]
-        # Unique, so that equal costs leave nothing to chance.
-        keys = costs[able_positions].astype(np.int64) << _BITS | able_positions
-        return int(eligible[int(keys.min()) & _POSITION])
+            costs += penalties[positions]
+        whole: Ints = costs.astype(np.int64)
+        return whole
 
     def give(self, position: int, needs: Needs) -> None:
         """One agent holds one task more."""

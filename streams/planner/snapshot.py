@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from models.fleet import FleetFold
-from models.fleet.backlog import TaskClass
+from models.fleet.backlog import TaskClass, rank
 from models.fleet.roster import Agent
-from models.fleet.rows import TaskRow
+from models.fleet.rows import CoalitionRow, TaskRow
 from models.fleet.state import FleetState, State
 from models.policy import Policy
 
@@ -43,6 +43,16 @@ class FleetSnapshot:
     def placeable(self) -> list[TaskClass]:
         """Classes with pending tasks for which somebody may have room."""
         return _placeable(self._fleet)
+
+    @property
+    def degraded(self) -> list[tuple[TaskRow, CoalitionRow]]:
+        """Coalitions that lack members, each with its task, most urgent first."""
+        coalitions = self._state.tables.coalitions.rows
+        found = [(self.task(task_id), coalitions[name]) for name, task_id in self._fleet.degraded.items()]
+        return sorted(found, key=lambda pair: rank(pair[0]))
+
+    def class_of(self, task: TaskRow) -> TaskClass:
+        return self._fleet.classes[task.class_id]
 
     @property
     def classes(self) -> Iterable[TaskClass]:
@@ -77,12 +87,16 @@ def snapshot(fold: FleetFold, fleet: str) -> FleetSnapshot | None:
 
 
 def plannable(fold: FleetFold, fleet: str) -> int:
-    """How many pending tasks of the fleet might be placed: an upper bound that costs a look at each class."""
+    """How many pending tasks of the fleet might be placed, and coalitions mended.
+
+    An upper bound that costs a look at each class.
+    """
     found = fold.state.fleets.get(fleet)
     if found is None:
         return 0
-    return sum(len(task_class.queue) for task_class in _placeable(found))
+    wanting = len(found.degraded) if found.open else 0
+    return wanting + sum(len(task_class.queue) for task_class in _placeable(found))
 
 
 def _placeable(fleet: FleetState) -> list[TaskClass]:
-    return [c for c in fleet.classes.values() if c.queue and not c.coalition and c.has_room(fleet.shapes)]
+    return [c for c in fleet.classes.values() if c.queue and c.has_room(fleet.shapes)]

@@ -56,6 +56,10 @@ class SimulatedAgent:
         mischief = self.world.mischief
         if chance < 0.10 * mischief:
             return  # never answers
+        if directive["type"] == "join_coalition":
+            outcome = "rejected" if chance < 0.25 * mischief else "accepted"
+            self.answer(directive, outcome, self.world.delay())
+            return
         if directive["type"] != "assign_task":
             self.running.pop(directive.get("task_id", ""), None)
             self.answer(directive, "completed", self.world.delay())
@@ -111,6 +115,8 @@ class FleetWorld:
         self.agents = {f"a{n}": SimulatedAgent(self, f"a{n}") for n in range(agents)}
         self.tasks = [f"t{n}" for n in range(tasks)]
         self.epochs: dict[str, int] = {}
+        self.coalitions: dict[tuple[str, int], str] = {}
+        """Whose directives share an epoch of a task."""
         self.results: dict[str, list[dict[str, Any]]] = {}
         self._moments: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
@@ -164,6 +170,14 @@ class FleetWorld:
             "ack_timeout": self.random.choice([2, 5]),
             "run_timeout": self.random.choice([6, 20]),
         }
+        if self.random.random() < 0.25:
+            event["coalition"] = self.random.choice(
+                [
+                    {"cover": SKILLS},
+                    {"cover": SKILLS[:1], "max_size": 2},
+                    {"roles": [{"role": "lead", "capabilities": SKILLS[:1]}, {"role": "hand", "count": 2}]},
+                ]
+            )
         if self.random.random() < 0.1:
             event["deadline"] = (self.now + self.random.randint(1_000, 40_000)) / 1000
         self.say("task_submitted", task_id, **event)
@@ -272,9 +286,13 @@ class FleetWorld:
             self.results.setdefault(value["task_id"], []).append(value)
         if output.topic != "directives":
             return
-        if value["type"] == "assign_task":
+        if value["type"] in ("assign_task", "join_coalition"):
             task_id, epoch = value["task_id"], value["epoch"]
-            assert epoch > self.epochs.get(task_id, 0), f"the epoch of {task_id} did not rise"
+            coalition = value.get("coalition")
+            if coalition is None or coalition["id"] != self.coalitions.get((task_id, epoch)):
+                assert epoch > self.epochs.get(task_id, 0), f"the epoch of {task_id} did not rise"
+            if coalition is not None:
+                self.coalitions[task_id, epoch] = coalition["id"]
             assert task_id not in self.results, f"{task_id} was assigned after its end"
             self.epochs[task_id] = epoch
         agent = self.agents[value["agent_id"]]

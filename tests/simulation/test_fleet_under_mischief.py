@@ -68,6 +68,10 @@ def test_the_mischief_reaches_what_it_is_meant_to_reach() -> None:
     assert reached >= {
         "assign_task",
         "withdraw_task",
+        "join_coalition",
+        "leave_coalition",
+        "coalition_degraded",
+        "not_degraded",
         "drain",
         "resume",
         "agent_lost",

@@ -72,6 +72,15 @@ events = st.one_of(
         run_timeout=st.sampled_from([1, 60]),
         deadline=st.integers(START, START + 100_000).map(lambda ms: ms / 1000),
         payload=st.integers(0, 1),
+        coalition=st.sampled_from(
+            [
+                None,
+                None,
+                {"cover": ["saw", "weld"]},
+                {"roles": [{"role": "x", "count": 2}]},
+                {"roles": [{"role": "x", "capabilities": ["saw"]}, {"role": "y"}]},
+            ]
+        ),
     ),
     _event("task_cancelled", task_id=task_ids),
     _event("agent_cordoned", agent_id=agent_ids),
@@ -103,8 +112,46 @@ PRELUDE: list[dict[str, Any]] = [
     {"type": "task_submitted", "task_id": "t1", "ack_timeout": 1, "payload": 0},
     {"type": "task_submitted", "task_id": "t2", "requires": {"resources": {"cpu": 0.1}}, "run_timeout": 1},
     {"type": "task_submitted", "task_id": "t3", "requires": {"capabilities": ["saw"]}, "max_attempts": 1},
+    {"type": "task_submitted", "task_id": "t4", "coalition": {"roles": [{"role": "x", "count": 2}]}},
+]
+PRELUDE_PLAN: list[dict[str, Any]] = [
+    {"type": "assign_task", "task_id": "t1", "agent_id": "a1", "epoch": 1},
+    {
+        "type": "form_coalition",
+        "task_id": "t4",
+        "epoch": 1,
+        "members": [{"agent_id": "a1", "role": "x"}, {"agent_id": "a2", "role": "x"}],
+    },
 ]
 """How half of the logs begin: chance alone seldom brings an able agent, its task and a plan together."""
+
+
+epochs = st.sampled_from([1, 1, 1, 2, 3])
+
+_entries: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "type": st.just("assign_task"),
+            "task_id": task_ids,
+            "agent_id": agent_ids,
+            "epoch": epochs,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(["form_coalition", "form_coalition", "repair_coalition"]),
+            "task_id": task_ids,
+            "epoch": epochs,
+            "members": st.lists(
+                st.fixed_dictionaries(
+                    {"agent_id": agent_ids, "role": st.sampled_from([None, "x", "x", "y"])}
+                ),
+                min_size=1,
+                max_size=2,
+            ),
+        }
+    ),
+)
 
 
 @st.composite
@@ -115,22 +162,21 @@ def logs(draw: st.DrawFn, max_size: int = 40) -> list[LogRecord]:
     planned: list[tuple[int, str]] = []
     records: list[LogRecord] = []
     prelude = list(PRELUDE) if draw(st.booleans()) else []
+    entries = PRELUDE_PLAN if prelude else []
     kinds = ["fact"] * 5 + ["plan"] * 4 + ["answer"] * 3 + ["tick"] * 3 + ["liveness", "window"]
-    for number in range(len(prelude) + draw(st.integers(0, max_size))):
+    for number in range(len(prelude) + len(entries) + draw(st.integers(0, max_size))):
         now += draw(st.sampled_from([0, 1, 100, 1_000, 5_000]))
         partition = draw(st.integers(0, EVENTS_PARTITIONS - 1))
-        kind = "prelude" if prelude else draw(st.sampled_from(kinds))
+        kind = "prelude" if prelude else "plan" if entries else draw(st.sampled_from(kinds))
         source = {"partition": partition, "offset": positions[partition], "index": draw(st.integers(0, 1))}
         value: dict[str, Any]
         if kind in ("prelude", "fact", "answer"):
             event = prelude.pop(0) if prelude else draw(events) if kind == "fact" else draw(_answer(planned))
             value = {"type": event["type"], "source": source, "through": now / 1000, "event": event}
         elif kind == "plan":
-            entries = [
-                {"task_id": draw(task_ids), "agent_id": draw(agent_ids), "epoch": draw(st.integers(1, 3))}
-                for _ in range(draw(st.integers(1, 3)))
-            ]
-            planned += [(number * _GAP, entry["agent_id"]) for entry in entries]
+            entries = entries or [draw(_entries) for _ in range(draw(st.integers(1, 3)))]
+            asked = [member["agent_id"] for entry in entries for member in entry.get("members", [entry])]
+            planned += [(number * _GAP, agent_id) for agent_id in asked]
             value = {
                 "type": "plan_proposed",
                 "plan_id": f"p{number}",
@@ -139,6 +185,7 @@ def logs(draw: st.DrawFn, max_size: int = 40) -> list[LogRecord]:
                 "directives": entries,
                 "planner": {"name": "random", "version": "1", "budget": 1},
             }
+            entries = []
         elif kind == "tick":
             value = {"type": "clock_ticked", "partition": partition, "through": now / 1000}
         elif kind == "liveness":
@@ -167,12 +214,13 @@ def _answer(planned: list[tuple[int, str]]) -> st.SearchStrategy[dict[str, Any]]
         return events
     outcomes = st.sampled_from(["accepted", "accepted", "rejected", "progress", "completed", "failed"])
     return st.builds(
-        lambda plan, outcome: {
+        lambda plan, index, outcome: {
             "type": "directive_response",
             "agent_id": plan[1],
-            "directive_id": f"default.{plan[0]}.0",
+            "directive_id": f"default.{plan[0]}.{index}",
             "outcome": outcome,
         },
         st.sampled_from(planned),
+        st.sampled_from([0, 0, 1]),
         outcomes,
     )

@@ -161,4 +161,6 @@ def test_the_random_logs_above_reach_deep_states() -> None:
         "capability",
         "policy_accepted",
         "task_completed",
+        "join_coalition",
+        "leave_coalition",
     }

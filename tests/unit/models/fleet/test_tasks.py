@@ -213,15 +213,6 @@ def test_an_impossible_task_is_placed_as_soon_as_somebody_can_hold_it(log: Fleet
     assert log.place().directive["task_id"] == "t1"
 
 
-def test_a_coalition_task_is_accepted_and_waits_with_an_explanation(log: FleetLog) -> None:
-    log.agent(capabilities=["lift"])
-    log.task(coalition={"roles": [{"role": "lifter", "capabilities": ["lift"], "count": 1}]})
-    assert not log.place()
-    assert log.explain()["reason"] == "coalition"
-    log.plan(("t1", "a1", 1))
-    assert log.fold.state.clock.refusals == {"coalition": 1}
-
-
 def test_retry_delays_grow_to_their_cap_and_spread_by_the_ids_alone() -> None:
     steady = RetryPolicy(base=1_000, factor=2.0, cap=5_000, jitter=0.0)
     assert [retry_delay(steady, "t1", 1, n) for n in (1, 2, 3, 4, 1000)] == [

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.fleet_records import MAX_FLEET_RECORD_BYTES, CoordinationPlan, decode_fleet_record
+from models.fleet_records import (
+    MAX_FLEET_RECORD_BYTES,
+    CoordinationPlan,
+    ProposedCoalition,
+    ProposedDirective,
+    decode_fleet_record,
+)
 from models.fold import LogRecord
 from streams.planner import WaterFillPlanner, encode_plan, plannable, snapshot
 from streams.planner.placement import _TASK_OVERHEAD, DEFAULT_BUDGET, MAX_ENTRIES
@@ -30,7 +36,19 @@ def plan_of(log: FleetLog, budget: int = 10_000) -> CoordinationPlan | None:
 
 def placed(log: FleetLog, budget: int = 10_000) -> list[tuple[str, str]]:
     plan = plan_of(log, budget)
-    return [] if plan is None else [(entry.task_id, entry.agent_id) for entry in plan.directives]
+    entries = [] if plan is None else plan.directives
+    return [(entry.task_id, entry.agent_id) for entry in entries if isinstance(entry, ProposedDirective)]
+
+
+def formed(log: FleetLog) -> list[tuple[str, str, dict[str, str | None]]]:
+    """Coalitions of the next plan: task, what is done, and the members' roles."""
+    plan = plan_of(log, DEFAULT_BUDGET)
+    entries = [] if plan is None else plan.directives
+    return [
+        (entry.task_id, entry.type, {member.agent_id: member.role for member in entry.members})
+        for entry in entries
+        if isinstance(entry, ProposedCoalition)
+    ]
 
 
 def submit(log: FleetLog, tasks: Iterable[dict[str, object]]) -> None:
@@ -207,12 +225,6 @@ def test_a_plan_has_so_many_entries_and_the_next_goes_on(log: FleetLog) -> None:
     assert placed(log, DEFAULT_BUDGET) == [(f"t{MAX_ENTRIES}", "a1")]
 
 
-def test_a_coalition_task_is_left_alone(log: FleetLog) -> None:
-    log.agent()
-    log.task(coalition={"cover": ["saw"]})
-    assert plan_of(log) is None
-
-
 def test_cost_goes_with_classes_not_with_tasks_times_agents(log: FleetLog) -> None:
     for number in range(30):
         log.agent(f"a{number}")
@@ -310,6 +322,65 @@ def test_tasks_of_several_slots_and_of_resources_go_where_they_cost_least(log: F
     assert dict(placed(log)) == {"t1": "a2", "t2": "a2", "t3": "a1"}
 
 
+CREW = {"roles": [{"role": "lead", "capabilities": ["plan"]}, {"role": "hand", "count": 2}]}
+
+
+def test_a_coalition_is_formed_of_those_who_cost_least(log: FleetLog) -> None:
+    log.agent("a1", capabilities=["saw"])
+    log.agent("a2", capabilities=["weld"], slots=4)
+    log.agent("a3", capabilities=["weld"], slots=2)
+    log.agent("a4", capabilities=["paint"], slots=9)
+    log.task(coalition={"cover": ["saw", "weld"]})
+    assert formed(log) == [("t1", "form_coalition", {"a1": None, "a2": None})]
+    log.agent("a5", capabilities=["saw", "weld"], slots=4)
+    assert formed(log) == [("t1", "form_coalition", {"a5": None})]
+
+
+def test_roles_go_to_those_who_can_play_them_though_others_want_them_too(log: FleetLog) -> None:
+    log.agent("a1", capabilities=["plan"], slots=9)
+    log.agent("a2")
+    log.task(coalition=CREW)
+    assert formed(log) == [], "all or nothing"
+    log.agent("a3")
+    assert formed(log) == [("t1", "form_coalition", {"a1": "lead", "a2": "hand", "a3": "hand"})]
+
+
+def test_what_binds_every_member_binds_every_member(log: FleetLog) -> None:
+    log.agent("a1", capabilities=["saw"], resources={"gpu": 1})
+    log.agent("a2", capabilities=["weld"])
+    log.task(coalition={"cover": ["saw", "weld"]}, requires={"resources": {"gpu": 1}})
+    assert formed(log) == []
+    assert log.explain()["counts"] == {"resource": 1, "eligible": 1}
+    log.agent("a3", capabilities=["weld"], slots=2, resources={"gpu": 1})
+    assert formed(log) == [("t1", "form_coalition", {"a1": None, "a3": None})]
+
+
+def test_coalitions_come_in_the_order_of_priority_and_before_others_of_their_own(log: FleetLog) -> None:
+    for number in range(3):
+        log.agent(f"a{number}", capabilities=["plan"])
+    log.task("usual", coalition=CREW)
+    log.task("single")
+    assert formed(log)[0][0] == "usual"
+    assert placed(log, DEFAULT_BUDGET) == []
+    log.task("urgent", priority=6)
+    assert formed(log) == []
+    assert [task for task, _ in placed(log, DEFAULT_BUDGET)] == ["urgent", "single"]
+
+
+def test_a_place_that_was_refused_is_filled_before_anything_new(log: FleetLog) -> None:
+    log.agent("a1", capabilities=["plan"])
+    log.agent("a2")
+    log.agent("a3")
+    log.task(coalition=CREW)
+    joins = log.place().directives()
+    log.answer(joins[1], "rejected")
+    log.task("t2", priority=9)
+    assert formed(log) == []
+    log.agent("a4")
+    assert formed(log) == [("t1", "repair_coalition", {"a4": "hand"})]
+    assert [task for task, _ in placed(log)] == ["t2"], "whom the coalition would not ask again is free"
+
+
 SKILLS = ["saw", "weld", "paint"]
 
 
@@ -343,6 +414,18 @@ def fleets(draw: st.DrawFn) -> tuple[list[dict[str, object]], list[dict[str, obj
             "priority": draw(st.integers(3, 6)),
             "tenant": draw(st.sampled_from([None, "x", "y"])),
             "prefer": {"zone": draw(zones), "labels": draw(labels)},
+            "coalition": draw(
+                st.sampled_from(
+                    [
+                        None,
+                        None,
+                        None,
+                        {"cover": SKILLS[:2]},
+                        {"cover": SKILLS, "max_size": 2},
+                        {"roles": [{"role": "r", "capabilities": SKILLS[:1]}, {"role": "s", "count": 2}]},
+                    ]
+                )
+            ),
         }
         for number in range(draw(st.integers(0, 14)))
     ]
@@ -362,6 +445,8 @@ def test_the_fold_accepts_all_that_is_planned_and_no_room_stays_that_a_task_coul
         log.fact("task_submitted", **task)
     for directive in log.place().directives()[:refusals]:  # some have cooled down for their agents
         log.answer(directive, "rejected")
+    for directive in log.place().directives()[:refusals]:
+        log.answer(directive, "accepted")
     for _ in range(len(tasks) + 1):
         again = FleetLog()
         again.fold = restored_from(rows_of(log.fold), 1)
@@ -370,10 +455,20 @@ def test_the_fold_accepts_all_that_is_planned_and_no_room_stays_that_a_task_coul
         if plan is None:
             break
         said = log.append(encode_plan(plan))
-        assert [d["task_id"] for d in said.directives()] == [entry.task_id for entry in plan.directives]
+        asked = [
+            (entry.task_id, agent)
+            for entry in plan.directives
+            for agent in (
+                [entry.agent_id]
+                if isinstance(entry, ProposedDirective)
+                else [m.agent_id for m in entry.members]
+            )
+        ]
+        assert [(d["task_id"], d["agent_id"]) for d in said.directives()] == asked
         assert log.fold.state.clock.refusals == {}
     else:
         pytest.fail("plans never come to an end")
     if budget == DEFAULT_BUDGET:
         for row in log.fold.state.tables.tasks.rows.values():
-            assert row.state != "pending" or "eligible" not in log.explain(row.task_id)["counts"]
+            if row.state == "pending" and row.coalition is None:
+                assert "eligible" not in log.explain(row.task_id)["counts"]
