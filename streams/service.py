@@ -27,6 +27,7 @@ from streams.messages import MessageHandler
 from streams.monitoring import MonitoringSystem
 from streams.planner import WaterFillPlanner
 from streams.planner.coordination import CoordinationPlanner
+from streams.planner.dry_run import dry_run
 from streams.settings import Settings, load_settings
 from streams.state import StateManager
 from streams.ticker import Ticker
@@ -155,7 +156,14 @@ class CoordinatorAgent:
             settings.data_dir,
             self.health,
             self.monitoring,
-            StateViews(self.engine, self.fleet_table, settings.fleet_partitions),
+            StateViews(
+                self.engine,
+                self.fleet_table,
+                settings.fleet_partitions,
+                lambda fold, fleet, patch: dry_run(
+                    fold, fleet, self.planner.planner, settings.planner_budget, patch
+                ),
+            ),
         )
         self.app.service(self.ticker)
         self.app.service(self.planner)

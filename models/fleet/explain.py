@@ -1,4 +1,4 @@
-"""Why a task is where it is, on demand, from the state as it stands: nothing waits without a reason.
+"""Why a task, an agent or a coalition is where it is, on demand, from the state as it stands.
 
 The counts come from the one feasibility function and sum to the number of registered agents.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import orjson
 
 from models.fields import seconds
-from models.fleet.feasibility import MEANING, REASONS, Reason, feasibility
+from models.fleet import coalitions
+from models.fleet.feasibility import MEANING, REASONS, Reason, feasibility, never, not_now, unavailable
 from models.fleet.fold import FleetFold
 from models.fleet.rows import MICRO, EndedTaskRow, TaskRow
 from models.fleet.state import FleetState
@@ -35,6 +36,96 @@ def explain(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object]
     if ended is not None:
         return _explain_ended(fold, fleet, task_id, ended)
     return None
+
+
+def explain_agent(fold: FleetFold, fleet_name: str, agent_id: str) -> dict[str, object] | None:
+    """Why an agent gets the work that it gets, as plain JSON values; ``None`` if the fold knows no such agent.
+
+    ``reason`` is what keeps all work from it, else ``full`` or ``available``. ``counts`` tells of the pending
+    tasks what keeps them from it, by kinds of tasks, and sums to ``pending``: that a task has cooled down, or
+    waits for its next attempt, is the task's own affair.
+    """
+    fleet = fold.state.fleets.get(fleet_name)
+    agent = None if fleet is None else fleet.agents.get(agent_id)
+    if fleet is None or agent is None:
+        return None
+    now = fold.state.clock.log_time
+    away = "deregistered" if not agent.registered else unavailable(agent)
+    counts: dict[Reason, int] = {}
+    for task_class in fleet.classes.values():
+        if task_class.queue:
+            reason = never(task_class, agent.shape) or not_now(task_class, agent, 0, now) or "eligible"
+            counts[reason] = counts.get(reason, 0) + len(task_class.queue)
+    full = agent.held_slots >= agent.shape.slots
+    return {
+        "agent_id": agent_id,
+        "fleet": fleet_name,
+        "state": agent.row.liveness,
+        "reason": away or ("full" if full else "available"),
+        "as_of": _as_of(fold),
+        "pending": fleet.pending,
+        "counts": {str(reason): counts[reason] for reason in REASONS if reason in counts},
+        "slots": {"total": agent.shape.slots, "held": agent.held_slots},
+        "speed": round(agent.row.speed, 3),
+        "directives": [
+            {
+                "directive_id": directive_id,
+                "type": row.type,
+                "task_id": row.task_id,
+                "accepted": row.accepted,
+                "holds": row.slots,
+            }
+            for directive_id, row in agent.in_order()
+        ],
+    }
+
+
+def explain_coalition(fold: FleetFold, fleet_name: str, coalition_id: str) -> dict[str, object] | None:
+    """What a coalition waits for, as plain JSON values; ``None`` if the fold knows no such coalition.
+
+    ``reason`` is why it was dissolved, or its state; ``missing`` are roles with counts or capabilities, and
+    ``counts`` what keeps each registered agent from taking a place: somebody who is in it already is a ``member``.
+    """
+    fleet = fold.state.fleets.get(fleet_name)
+    row = fold.state.tables.coalitions.get(coalition_id)
+    if fleet is None or row is None or row.fleet != fleet_name:
+        return None
+    explanation: dict[str, object] = {
+        "coalition_id": coalition_id,
+        "fleet": fleet_name,
+        "state": row.state,
+        "reason": row.reason or row.state,
+        "as_of": _as_of(fold),
+        "task_id": row.task_id,
+        "epoch": row.epoch,
+        "members": [
+            {"agent_id": member.agent_id, "role": member.role, "state": member.state}
+            for member in row.members
+        ],
+        "repairs": row.repairs,
+        "formed_at": seconds(row.formed_at),
+        "act_by": seconds(row.act_by) if row.act_by else None,
+    }
+    task = fold.state.tables.tasks.get(fleet.key(row.task_id))
+    if task is None or task.team is None or row.state == "dissolved":
+        return explanation
+    missing = task.team.missing(coalitions.members_of(row))
+    if missing is not None:
+        explanation["missing"] = (
+            {part.role: part.count for part in missing.parts} if missing.parts else sorted(missing.cover)
+        )
+    members = {member.agent_id for member in row.members}
+    now = fold.state.clock.log_time
+    counts: dict[str, int] = {}
+    for shape in fleet.shapes.values():
+        useful = missing is None or missing.admits(shape.capabilities)
+        for agent in shape.agents.values():
+            reason = feasibility(task, agent, now) if useful else "capability"
+            word = "member" if agent.id in members else str(reason)
+            counts[word] = counts.get(word, 0) + 1
+    explanation["agents"] = fleet.registered
+    explanation["counts"] = {word: counts[word] for word in ("member", *map(str, REASONS)) if word in counts}
+    return explanation
 
 
 def _explain_live(fold: FleetFold, fleet: FleetState, task: TaskRow) -> dict[str, object]:
@@ -94,8 +185,12 @@ def _head(fold: FleetFold, fleet: FleetState, task_id: str, state: str, reason: 
         "fleet": fleet.name,
         "state": state,
         "reason": reason,
-        "as_of": {"offset": fold.state.clock.offset, "time": seconds(fold.state.clock.log_time)},
+        "as_of": _as_of(fold),
     }
+
+
+def _as_of(fold: FleetFold) -> dict[str, object]:
+    return {"offset": fold.state.clock.offset, "time": seconds(fold.state.clock.log_time)}
 
 
 def survey(fleet: FleetState, task: TaskRow, now: int) -> tuple[dict[str, int], dict[str, str] | None]:

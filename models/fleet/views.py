@@ -13,7 +13,16 @@ from models.fields import seconds
 from models.fleet.feasibility import unavailable
 from models.fleet.fold import FleetFold
 from models.fleet.roster import Agent
-from models.fleet.rows import MICRO, DirectiveRow, EndedTaskRow, EndState, TaskRow, TaskState
+from models.fleet.rows import (
+    MICRO,
+    CoalitionRow,
+    CoalitionState,
+    DirectiveRow,
+    EndedTaskRow,
+    EndState,
+    TaskRow,
+    TaskState,
+)
 
 TASK_STATES: tuple[str, ...] = (*get_args(TaskState), *get_args(EndState))
 AGENT_STATES: tuple[str, ...] = (
@@ -25,6 +34,7 @@ AGENT_STATES: tuple[str, ...] = (
     "deregistered",
 )
 """Several may hold at once: see :func:`agent_states`."""
+COALITION_STATES: tuple[str, ...] = get_args(CoalitionState)
 
 
 def agents(fold: FleetFold, fleet_name: str) -> Iterator[dict[str, object]]:
@@ -86,6 +96,22 @@ def task(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object] | 
         return _task(row)
     past = fold.state.tables.ended_tasks.get(key)
     return None if past is None else _ended_task(fleet_name, task_id, past)
+
+
+def coalitions(fold: FleetFold, fleet_name: str, *, state: str | None = None) -> Iterator[dict[str, object]]:
+    """Coalitions in the order in which they were formed, those that were dissolved a moment ago too.
+
+    Args:
+        state: Only coalitions in this state.
+    """
+    for coalition_id, row in fold.state.tables.coalitions.rows.items():
+        if row.fleet == fleet_name and state in (None, row.state):
+            yield _coalition(coalition_id, row)
+
+
+def coalition(fold: FleetFold, fleet_name: str, coalition_id: str) -> dict[str, object] | None:
+    row = fold.state.tables.coalitions.get(coalition_id)
+    return None if row is None or row.fleet != fleet_name else _coalition(coalition_id, row)
 
 
 def directives(fold: FleetFold, fleet_name: str) -> Iterator[dict[str, object]]:
@@ -194,6 +220,8 @@ def _task(row: TaskRow) -> dict[str, object]:
         "deliveries": row.deliveries,
         "agent_id": None if row.state == "pending" else row.agent_id,
         "directive_id": row.directive_id,
+        "coalition_id": row.coalition_id,
+        "tenant": row.tenant,
         "priority": row.priority,
         "submitted_at": seconds(row.submitted_at),
         "deadline": None if row.deadline is None else seconds(row.deadline),
@@ -211,6 +239,26 @@ def _ended_task(fleet_name: str, task_id: str, row: EndedTaskRow) -> dict[str, o
         "agent_id": row.agent_id,
         "submitted_at": seconds(row.submitted_at),
         "ended_at": seconds(row.ended_at),
+    }
+
+
+def _coalition(coalition_id: str, row: CoalitionRow) -> dict[str, object]:
+    return {
+        "coalition_id": coalition_id,
+        "fleet": row.fleet,
+        "state": row.state,
+        "reason": row.reason,
+        "task_id": row.task_id,
+        "epoch": row.epoch,
+        "members": [
+            {"agent_id": member.agent_id, "role": member.role, "state": member.state, "covers": member.covers}
+            for member in row.members
+        ],
+        "repairs": row.repairs,
+        "formed_at": seconds(row.formed_at),
+        "since": seconds(row.since),
+        "act_by": seconds(row.act_by) if row.act_by else None,
+        "plan_id": row.plan_id,
     }
 
 

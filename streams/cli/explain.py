@@ -1,4 +1,4 @@
-"""``coordinator explain task ID``: why a task is where it is."""
+"""``coordinator explain``: why a task, an agent or a coalition is where it is."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def explain(
-    kind: Annotated[str, typer.Argument(help="What to explain: a task.", metavar="task")],
-    name: Annotated[str, typer.Argument(metavar="ID", help="The task's id.", show_default=False)] = "",
+    kind: Annotated[str, typer.Argument(help="What to explain: task, agent or coalition.", metavar="KIND")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="Its id.", show_default=False)] = "",
     fleet: Fleet = "default",
     json: Json = False,
     http: Http = None,
@@ -24,60 +24,67 @@ def explain(
 ) -> None:
     """Say why a task is where it is: what it waits for, and what keeps each agent from taking it.
 
-    The counts add up to the number of registered agents.
+    Of an agent: why it gets the work that it gets, and what keeps the tasks that wait from it. Of a
+    coalition: who is missing, and what keeps each agent from that place. The counts add up, to the number
+    of registered agents or of pending tasks.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       coordinator explain task nightly-42
+
+      coordinator explain agent welder-7
     """
     from streams.cli.state import open_state
     from streams.errors import ConfigurationError
 
-    if kind != "task" or not name:
-        wanted = "ID" if kind == "task" else name or kind
+    if kind not in KINDS or not name:
+        wanted = f"{kind} ID" if kind in KINDS else f"task {name or kind}"
         raise ConfigurationError(
-            f"only a task can be explained, by its id: coordinator explain task {wanted}"
+            f"a task, an agent or a coalition can be explained, by its id: coordinator explain {wanted}"
         )
-    answer = open_state(bootstrap, prefix, fleet, http).explanation(name)
+    answer = open_state(bootstrap, prefix, fleet, http).explanation(kind, name)
     if json:
         console.print_json(answer)
         return
-    console.out().print(drawn(answer))
+    console.out().print(drawn(answer, kind))
 
 
-def drawn(answer: dict[str, Any]) -> RenderableType:
+KINDS = ("task", "agent", "coalition")
+
+
+def drawn(answer: dict[str, Any], kind: str = "task") -> RenderableType:
     """An explanation for people: the sentence first, then what stands behind it."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    from models.fleet.feasibility import MEANING
-
     state, reason = str(answer["state"]), str(answer["reason"])
-    head = Text.assemble((answer["task_id"], "bold"), " is ", (state, console.STYLES.get(state, "")))
+    head = Text.assemble((answer[f"{kind}_id"], "bold"), " is ", (state, console.STYLES.get(state, "")))
     if reason != state:
-        head.append(f": {WAITS.get(reason, reason)}")
-    if answer.get("agent_id"):
+        head.append(f": {WAITS.get(reason, MEANS.get(reason, reason))}")
+    if kind == "task" and answer.get("agent_id"):
         head.append(f" (agent {answer['agent_id']})")
     parts: list[RenderableType] = [head]
     counts = {name: count for name, count in answer.get("counts", {}).items() if name != "ended"}
+    whole, what = ("pending", "pending task") if kind == "agent" else ("agents", "agent")
     if counts:
-        parts.append(
-            Text(f"\nOf {answer['agents']:,} {'agent' if answer['agents'] == 1 else 'agents'}", "bold")
-        )
+        parts.append(Text(f"\nOf {answer[whole]:,} {what}{'' if answer[whole] == 1 else 's'}", "bold"))
         grid = Table.grid(padding=(0, 2))
         grid.add_column(justify="right")
         for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-            meaning = {str(known): text for known, text in MEANING.items()}.get(name, name)
+            meaning = _meaning(kind, name)
             grid.add_row(f"  {count:,}", Text(meaning, "green" if name == "eligible" else ""))
         parts.append(grid)
-    elif "ended_at" not in answer:
+    elif kind == "agent":
+        parts.append(Text("\nNo task waits.", "bold"))
+    elif kind == "task" and "ended_at" not in answer:
         parts.append(Text("\nNo agent is registered.", "bold"))
     parts.append(Text())
     details = Table.grid(padding=(0, 2))
     details.add_column(style="dim")
     for name, value in answer.items():
-        if name not in _TOLD and value not in (None, [], {}, 0):
+        about_another = name == "task_id" and kind == "coalition"
+        if (name not in _TOLD or about_another) and value not in (None, [], {}, 0):
             details.add_row(name.replace("_", " "), _shown(name, value))
     parts.append(details)
     return Group(*parts)
@@ -94,16 +101,66 @@ WAITS = {
 }
 """Why a pending task waits, in a sentence."""
 
+MEANS = {
+    "available": "it gets new work",
+    "full": "all its slots are held",
+    "forming": "not all of its members have accepted",
+    "repairing": "not all of its new members have accepted",
+    "degraded": "it lacks members",
+}
+"""What it means that an agent or a coalition is so, where the word alone does not say it."""
+
+_OF_TASKS = {
+    "capability": "require a capability that it lacks, or none of its own for their coalition",
+    "label": "require labels that it has not",
+    "resource": "require more of a resource than it has",
+    "slots": "take more slots than it has",
+    "no_credit": "take more slots than it has free",
+    "resource_held": "require more of a resource than it has free",
+    "eligible": "could go to it now",
+}
+"""What keeps a task from an agent, seen from the agent."""
+
 _TOLD = frozenset(
-    {"at", "class", "fleet", "task_id", "state", "reason", "as_of", "agents", "agent_id", "counts"}
+    {
+        *(
+            "at",
+            "class",
+            "fleet",
+            "task_id",
+            "coalition_id",
+            "state",
+            "reason",
+            "as_of",
+            "agents",
+            "agent_id",
+        ),
+        *("counts", "pending"),
+    }
 )
 
 
+def _meaning(kind: str, name: str) -> str:
+    from models.fleet.feasibility import MEANING
+
+    if kind == "agent" and name in _OF_TASKS:
+        return _OF_TASKS[name]
+    if name == "member":
+        return "is a member already"
+    meaning = {str(known): text for known, text in MEANING.items()}.get(name, name)
+    return f"wait since it {meaning}" if kind == "agent" else meaning
+
+
 def _shown(name: str, value: Any) -> str:
-    if name.endswith("_at") or name in ("deadline", "pending_since"):
+    if name.endswith("_at") or name in ("deadline", "pending_since", "act_by"):
         return console.clock(round(value * 1000))
     if name == "nearest":
         return f"{value['agent_id']}, which {value['meaning']}"
+    if name == "members":
+        return ", ".join(
+            one["agent_id"] + (f" as {one['role']}" if one["role"] else "") + f" ({one['state']})"
+            for one in value
+        )
     if name == "requires":
         wanted = {word: amount for word, amount in value.items() if amount}
         return console.compact(wanted)

@@ -37,9 +37,14 @@ class WorkerRefused(StreamsError):
 
 
 def get_json(
-    address: str, path: str, query: Mapping[str, object] | None = None, timeout: float = TIMEOUT
+    address: str,
+    path: str,
+    query: Mapping[str, object] | None = None,
+    timeout: float = TIMEOUT,
+    *,
+    body: object = None,
 ) -> dict[str, Any]:
-    """The JSON object at ``http://address/path``.
+    """The JSON object at ``http://address/path``; with a body, which is posted there, the answer to that.
 
     Raises:
         ConfigurationError: the address is none.
@@ -56,15 +61,19 @@ def get_json(
     host, port = where(address)
     connection = HTTPConnection(host, port, timeout=timeout)
     try:
-        connection.request("GET", path + (f"?{urlencode(given)}" if given else ""))
+        target = path + (f"?{urlencode(given)}" if given else "")
+        if body is None:
+            connection.request("GET", target)
+        else:
+            connection.request("POST", target, orjson.dumps(body), {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        body = answer.read()
+        content = answer.read()
     except (OSError, HTTPException, ValueError) as error:
         raise WorkerUnreachable(address, str(error) or type(error).__name__) from error
     finally:
         connection.close()
     try:
-        value = orjson.loads(body)
+        value = orjson.loads(content)
     except orjson.JSONDecodeError:
         value = None
     if answer.status == 200 and isinstance(value, dict):

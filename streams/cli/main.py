@@ -13,10 +13,12 @@ from streams.cli import (
     agents,
     bench,
     cancel,
+    coalitions,
     dev,
     explain,
     fleet,
     kafka,
+    plan,
     schema,
     submit,
     tail,
@@ -56,6 +58,8 @@ app.command("cancel", rich_help_panel=_WORK)(cancel.cancel)
 app.command("fleet", rich_help_panel=_WORK)(fleet.fleet)
 app.command("agents", rich_help_panel=_SEE)(agents.agents)
 app.command("tasks", rich_help_panel=_SEE)(tasks.tasks)
+app.command("coalitions", rich_help_panel=_SEE)(coalitions.coalitions)
+app.command("plan", rich_help_panel=_SEE)(plan.plan)
 app.command("explain", rich_help_panel=_SEE)(explain.explain)
 app.command("tail", rich_help_panel=_SEE)(tail.tail)
 app.command("schema", rich_help_panel=_OTHER)(schema.schema)

@@ -26,7 +26,11 @@ class FleetState(Protocol):
     def summary(self) -> dict[str, Any]: ...
     def agents(self) -> dict[str, Any]: ...
     def tasks(self, state: str | None, limit: int) -> dict[str, Any]: ...
-    def explanation(self, task_id: str) -> dict[str, Any]: ...
+    def coalitions(self, state: str | None, limit: int) -> dict[str, Any]: ...
+    def explanation(self, kind: str, name: str) -> dict[str, Any]: ...
+
+    def plan(self, patch: dict[str, Any] | None) -> dict[str, Any]:
+        """The next plan; with a policy patch also what it would be under that."""
 
 
 def open_state(bootstrap: str | None, prefix: str | None, fleet: str, http: str | None) -> FleetState:
@@ -94,8 +98,14 @@ class WorkerState:
     def tasks(self, state: str | None, limit: int) -> dict[str, Any]:
         return self._get("/v1/tasks", state=state, limit=limit)
 
-    def explanation(self, task_id: str) -> dict[str, Any]:
-        return self._get(f"/v1/tasks/{_quoted(task_id)}/explanation")
+    def coalitions(self, state: str | None, limit: int) -> dict[str, Any]:
+        return self._get("/v1/coalitions", state=state, limit=limit)
+
+    def explanation(self, kind: str, name: str) -> dict[str, Any]:
+        return self._get(f"/v1/{kind}s/{_quoted(name)}/explanation")
+
+    def plan(self, patch: dict[str, Any] | None) -> dict[str, Any]:
+        return get_json(self.address, "/v1/plan", {"fleet": self.fleet}, body=patch)
 
     def _get(self, path: str, **query: object) -> dict[str, Any]:
         return get_json(self.address, path, {"fleet": self.fleet, **query})
@@ -104,8 +114,9 @@ class WorkerState:
 class TopicState:
     """The state as it comes out of folding the fleet log from its start to its present end."""
 
-    def __init__(self, fold: FleetFold, fleet: str, at: dict[str, object]) -> None:
+    def __init__(self, fold: FleetFold, fleet: str, at: dict[str, object], budget: int) -> None:
         self._fold = fold
+        self._budget = budget
         self._fleet = fleet
         self._at = at
 
@@ -119,7 +130,7 @@ class TopicState:
         with console.waiting_for_kafka(bootstrap) as answered, _Progress(answered) as progress:
             fold, at = asyncio.run(fold_fleet(bootstrap, settings.topic_prefix, fleet, progress.report))
         console.note(f"state folded from {at['topic']} at {bootstrap}, {at['offset']:,} records")
-        return cls(fold, fleet, at)
+        return cls(fold, fleet, at, settings.planner_budget)
 
     def summary(self) -> dict[str, Any]:
         from models.fleet import views
@@ -137,14 +148,27 @@ class TopicState:
         found = views.tasks(self._fold, self._fleet, state=state)
         return self._answer({"tasks": list(islice(found, limit))})
 
-    def explanation(self, task_id: str) -> dict[str, Any]:
-        from models.fleet.explain import explain
+    def coalitions(self, state: str | None, limit: int) -> dict[str, Any]:
+        from models.fleet import views
 
-        return self._answer(explain(self._fold, self._fleet, task_id), task_id)
+        found = views.coalitions(self._fold, self._fleet, state=state)
+        return self._answer({"coalitions": list(islice(found, limit))})
 
-    def _answer(self, found: dict[str, Any] | None, task_id: str = "") -> dict[str, Any]:
+    def explanation(self, kind: str, name: str) -> dict[str, Any]:
+        from models.fleet.explain import explain, explain_agent, explain_coalition
+
+        read = {"task": explain, "agent": explain_agent, "coalition": explain_coalition}[kind]
+        return self._answer(read(self._fold, self._fleet, name), f"{kind} {name!r}")
+
+    def plan(self, patch: dict[str, Any] | None) -> dict[str, Any]:
+        from streams.planner import WaterFillPlanner
+        from streams.planner.dry_run import dry_run
+
+        return self._answer(dry_run(self._fold, self._fleet, WaterFillPlanner(), self._budget, patch))
+
+    def _answer(self, found: dict[str, Any] | None, name: str = "") -> dict[str, Any]:
         if found is None:
-            raise NotFound(f"the fleet {self._fleet!r} has no task {task_id!r}")
+            raise NotFound(f"the fleet {self._fleet!r} has no {name}")
         return {"at": self._at, "fleet": self._fleet, **found}
 
 

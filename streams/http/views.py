@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import orjson
 from aiohttp import web
 
+from models.codec import InvalidRecord
 from models.fleet import views
-from models.fleet.explain import explain
+from models.fleet.explain import explain, explain_agent, explain_coalition
 from models.partition import partition_of
 from streams.folds import fleet_fold
 from streams.http.query import allow_only, first, fleet_of, state_of
@@ -26,18 +27,33 @@ class StateViews:
         engine: Whose status is shown.
         fleet: The table of the fleet folds.
         fleet_partitions: Partitions of the fleet log, to tell whose a fleet is.
+        dry_run: What the next plan of a fleet would be, perhaps under another policy; see
+            ``streams.planner.dry_run``.
     """
 
-    def __init__(self, engine: Engine, fleet: FoldTable, fleet_partitions: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        fleet: FoldTable,
+        fleet_partitions: int,
+        dry_run: Callable[[FleetFold, str, Mapping[str, object] | None], dict[str, object]],
+    ) -> None:
         self.engine = engine
         self.fleet = fleet
         self.fleet_partitions = fleet_partitions
+        self.dry_run = dry_run
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get("/v1/fleets", self.fleets)
         router.add_get("/v1/summary", self.summary)
         router.add_get("/v1/agents", self.agents)
         router.add_get("/v1/agents/{id}", self.agent)
+        router.add_get("/v1/agents/{id}/explanation", self.agent_explanation)
+        router.add_get("/v1/coalitions", self.coalitions)
+        router.add_get("/v1/coalitions/{id}", self.coalition)
+        router.add_get("/v1/coalitions/{id}/explanation", self.coalition_explanation)
+        router.add_get("/v1/plan", self.plan)
+        router.add_post("/v1/plan", self.plan)
         router.add_get("/v1/tasks", self.tasks)
         router.add_get("/v1/tasks/{id}", self.task)
         router.add_get("/v1/tasks/{id}/explanation", self.explanation)
@@ -62,12 +78,32 @@ class StateViews:
         return _json({"at": _at(task), "fleet": fleet, "agents": agents})
 
     async def agent(self, request: web.Request) -> web.Response:
+        return self._about(request, "agent", views.agent)
+
+    async def agent_explanation(self, request: web.Request) -> web.Response:
+        return self._about(request, "agent", explain_agent)
+
+    async def coalitions(self, request: web.Request) -> web.Response:
+        fleet, task = self._of(request, "state", "limit")
+        state = state_of(request, views.COALITION_STATES)
+        coalitions = first(request, views.coalitions(fleet_fold(task), fleet, state=state))
+        return _json({"at": _at(task), "fleet": fleet, "coalitions": coalitions})
+
+    async def coalition(self, request: web.Request) -> web.Response:
+        return self._about(request, "coalition", views.coalition)
+
+    async def coalition_explanation(self, request: web.Request) -> web.Response:
+        return self._about(request, "coalition", explain_coalition)
+
+    async def plan(self, request: web.Request) -> web.Response:
+        """The next plan, without making it; a policy patch that is posted says under which other policy."""
         fleet, task = self._of(request)
-        wanted = request.match_info["id"]
-        agent = views.agent(fleet_fold(task), fleet, wanted)
-        if agent is None:
-            return problem(404, "no such agent", f"the fleet {fleet!r} has no agent {wanted!r}")
-        return _json({"at": _at(task), **agent})
+        patch = await _patch_in(request) if request.method == "POST" else None
+        try:
+            planned = self.dry_run(fleet_fold(task), fleet, patch)
+        except InvalidRecord as error:
+            raise web.HTTPBadRequest(text=f"that is no policy: {error.detail}") from None
+        return _json({"at": _at(task), **planned})
 
     async def tasks(self, request: web.Request) -> web.Response:
         fleet, task = self._of(request, "state", "limit")
@@ -76,21 +112,22 @@ class StateViews:
         return _json({"at": _at(task), "fleet": fleet, "tasks": tasks})
 
     async def task(self, request: web.Request) -> web.Response:
-        return self._about_task(request, views.task)
+        return self._about(request, "task", views.task)
 
     async def explanation(self, request: web.Request) -> web.Response:
-        return self._about_task(request, explain)
+        return self._about(request, "task", explain)
 
-    def _about_task(
+    def _about(
         self,
         request: web.Request,
+        kind: str,
         read: Callable[[FleetFold, str, str], dict[str, object] | None],
     ) -> web.Response:
         fleet, task = self._of(request)
         wanted = request.match_info["id"]
         found = read(fleet_fold(task), fleet, wanted)
         if found is None:
-            return problem(404, "no such task", f"the fleet {fleet!r} has no task {wanted!r}")
+            return problem(404, f"no such {kind}", f"the fleet {fleet!r} has no {kind} {wanted!r}")
         return _json({"at": _at(task), **found})
 
     def _of(self, request: web.Request, *parameters: str) -> tuple[str, PartitionTask]:
@@ -110,6 +147,16 @@ class StateViews:
                 "in this worker: ask the worker that owns it, or wait if this one is starting"
             )
         return fleet, task
+
+
+async def _patch_in(request: web.Request) -> dict[str, object]:
+    try:
+        patch = orjson.loads(await request.read())
+    except orjson.JSONDecodeError as error:
+        raise web.HTTPBadRequest(text=f"the body is no JSON: {error}") from None
+    if not isinstance(patch, dict):
+        raise web.HTTPBadRequest(text="the body must be a JSON object: a policy patch")
+    return patch
 
 
 def problem(status: int, title: str, detail: str) -> web.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.fleet.explain import explain
+from models.fleet.explain import explain, explain_agent, explain_coalition
 from tests.unit.models.fleet.log import FleetLog
 
 
@@ -82,3 +82,60 @@ def test_an_explanation_says_as_of_when(log: FleetLog) -> None:
     log.agent()
     log.task()
     assert log.explain()["as_of"] == {"offset": 1, "time": log.now / 1000}
+
+
+def test_why_an_agent_gets_the_work_that_it_gets(log: FleetLog) -> None:
+    log.agent(slots=2, capabilities=["saw"], resources={"gpu": 1})
+    log.task("t1")
+    log.plan(("t1", "a1", 1))
+    log.task("t2")
+    log.task("t3", slots=2)
+    log.task("t4", requires={"capabilities": ["weld"]})
+    log.task("t5", requires={"resources": {"gpu": 2}})
+    log.task("t6", coalition={"cover": ["weld"]})
+    explained = explain_agent(log.fold, "default", "a1")
+    assert explained is not None
+    assert explained["reason"] == "available"
+    assert explained["counts"] == {"capability": 2, "resource": 1, "no_credit": 1, "eligible": 1}
+    assert explained["pending"] == 5
+    log.plan(("t2", "a1", 1))
+    assert (explain_agent(log.fold, "default", "a1") or {})["reason"] == "full"
+    log.fact("agent_cordoned", agent_id="a1")
+    explained = explain_agent(log.fold, "default", "a1")
+    assert explained is not None
+    assert (explained["reason"], explained["counts"]) == (
+        "cordoned",
+        {"capability": 2, "resource": 1, "cordoned": 1},
+    )
+    log.fact("agent_deregistered", agent_id="a1")
+    assert (explain_agent(log.fold, "default", "a1") or {})["reason"] == "deregistered"
+    assert explain_agent(log.fold, "default", "nobody") is None
+    assert explain_agent(log.fold, "other", "a1") is None
+
+
+def test_what_a_coalition_waits_for(log: FleetLog) -> None:
+    log.agent("a1", capabilities=["plan"])
+    for name in ("a2", "a3"):
+        log.agent(name)
+    log.task(coalition={"roles": [{"role": "lead", "capabilities": ["plan"]}, {"role": "hand", "count": 2}]})
+    joins = log.place().directives()
+    name = joins[0]["coalition"]["id"]
+    explained = explain_coalition(log.fold, "default", name)
+    assert explained is not None
+    assert (explained["state"], explained["reason"], explained["counts"]) == (
+        "forming",
+        "forming",
+        {"member": 3},
+    )
+    log.answer(next(join for join in joins if join["agent_id"] == "a2"), "rejected")
+    log.agent("a4", slots=0)
+    explained = explain_coalition(log.fold, "default", name)
+    assert explained is not None
+    assert (explained["state"], explained["missing"]) == ("degraded", {"hand": 1})
+    assert explained["counts"] == {"member": 2, "slots": 1, "cooling_down": 1}
+    assert explained["agents"] == 4
+    log.fact("task_cancelled", task_id="t1")
+    explained = explain_coalition(log.fold, "default", name)
+    assert explained is not None
+    assert (explained["state"], explained["reason"]) == ("dissolved", "task_cancelled")
+    assert explain_coalition(log.fold, "default", "nobody") is None

@@ -42,3 +42,43 @@ def test_nothing_is_said_to_come_from_a_worker_that_does_not_answer(
     with pytest.raises(WorkerUnreachable):
         open_state(None, None, "default", "127.0.0.1:1")
     assert "state of the worker" not in capsys.readouterr().err
+
+
+def shown(answer: dict[str, object], kind: str) -> str:
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(drawn(answer, kind))
+    return console.export_text()
+
+
+def test_an_agent_is_explained_by_the_tasks_that_wait() -> None:
+    answer: dict[str, object] = {
+        "agent_id": "a1",
+        "state": "alive",
+        "reason": "cordoned",
+        "pending": 3,
+        "counts": {"capability": 2, "cordoned": 1},
+        "slots": {"total": 2, "held": 1},
+    }
+    text = shown(answer, "agent")
+    assert "a1 is alive: cordoned" in text
+    assert "Of 3 pending tasks" in text
+    assert "1  wait since it is cordoned by an operator" in text
+    assert "No task waits" in shown({**answer, "pending": 0, "counts": {}}, "agent")
+
+
+def test_a_coalition_is_explained_by_whom_it_lacks() -> None:
+    answer: dict[str, object] = {
+        "coalition_id": "default.7.c0",
+        "state": "degraded",
+        "reason": "degraded",
+        "task_id": "t1",
+        "agents": 3,
+        "counts": {"member": 1, "eligible": 2},
+        "missing": {"hand": 2},
+        "members": [{"agent_id": "a1", "role": "lead", "state": "joined"}],
+    }
+    text = shown(answer, "coalition")
+    assert "default.7.c0 is degraded" in text
+    assert "is a member already" in text
+    assert "a1 as lead (joined)" in text
+    assert "t1" in text

@@ -114,7 +114,8 @@ def test_the_version_is_an_option_too() -> None:
     ("arguments", "complaint"),
     [
         (["explain", "x"], "by its id: coordinator explain task x"),
-        (["explain", "agent", "x"], "by its id: coordinator explain task x"),
+        (["explain", "agnt", "x"], "by its id: coordinator explain task x"),
+        (["explain", "agent"], "by its id: coordinator explain agent ID"),
         (["explain", "task"], "by its id: coordinator explain task ID"),
         (["dev", "--no-demo", "--tasks", "5"], "--no-demo leaves out what --tasks is about"),
         (
