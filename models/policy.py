@@ -52,6 +52,11 @@ class LivenessPolicy:
     """Milliseconds of silence after which an agent is lost, however irregular it is."""
     memory: _Count = 100
     """Beats over which an agent's rhythm is remembered (the weight of a new one is 1 / memory)."""
+    brake_share: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] = 0.3
+    """Share of the registered agents: while more of them are silent at the same time, none counts as lost. It is
+    more likely that they cannot be heard than that all of them died; 1 turns this off."""
+    brake_hold: _Long = 60_000
+    """Milliseconds after which agents whose loss is held back count as lost all the same, a few each second."""
 
     # All durations but min_std hold at the default heartbeat interval of 1 s; an agent that announced a
     # longer one gets them longer in proportion. A shorter one does not shorten them.

@@ -13,7 +13,7 @@ from models.events import (
     ResourceReport,
     StatusUpdate,
 )
-from models.fleet import coalitions, impossible, ledger, tasks
+from models.fleet import brake, coalitions, impossible, ledger, tasks
 from models.fleet.backlog import TaskClass
 from models.fleet.roster import Agent
 from models.fleet.rows import AgentRow, Outcome, micro
@@ -147,18 +147,26 @@ def hear_liveness(
     if isinstance(record, AgentRecovered):
         row.liveness = "alive"
         changed(step, fleet, agent)
-    elif isinstance(record, AgentSuspected):
-        if row.liveness == "alive":
-            row.liveness = "suspected"
-            changed(step, fleet, agent)
-    else:
-        held = sum(1 for directive in agent.live.values() if directive.type == "assign_task")
-        row.liveness = "lost"
+        return "applied"
+    if row.liveness == "alive":
+        row.liveness = "suspected"
         changed(step, fleet, agent)
-        lose(step, fleet, agent, "agent_lost")
-        details = {"silence": record.silence / 1000, "tasks": held}
-        step.alert(fleet.name, "agent_lost", agent.id, "silence", details)
+    if isinstance(record, AgentLost):
+        if row.liveness == "suspected" and brake.engaged(fleet):
+            brake.hold_back(step, fleet, agent)
+        else:
+            be_lost(step, fleet, agent, record.silence)
     return "applied"
+
+
+def be_lost(step: Step, fleet: FleetState, agent: Agent, silence: int) -> None:
+    """The agent has been silent for so many milliseconds that its tasks go to others."""
+    held = sum(1 for directive in agent.live.values() if directive.type == "assign_task")
+    agent.row.liveness = "lost"
+    changed(step, fleet, agent)
+    lose(step, fleet, agent, "agent_lost")
+    details = {"silence": silence / 1000, "tasks": held}
+    step.alert(fleet.name, "agent_lost", agent.id, "silence", details)
 
 
 def lose(step: Step, fleet: FleetState, agent: Agent, reason: str) -> None:
@@ -177,6 +185,8 @@ def lose(step: Step, fleet: FleetState, agent: Agent, reason: str) -> None:
 
 def changed(step: Step, fleet: FleetState, agent: Agent) -> None:
     agent.row.changed_at = step.now
+    if agent.row.liveness != "suspected":
+        agent.row.held_since = 0  # heard again, lost or gone: there is nothing to hold back
     _review(step, fleet, step.state.agent_changed(fleet, agent))
 
 

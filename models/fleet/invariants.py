@@ -124,6 +124,11 @@ def _check_agents(state: State, fleet: FleetState) -> None:
         if gone:
             working = [row for row in agent.live.values() if row.task_id is not None]
             assert not working, f"agent {name} is gone and has live directives"
+    silent = [agent for agent in fleet.agents.values() if agent.row.liveness == "suspected"]
+    assert fleet.suspected == len(silent), f"fleet {fleet.name} miscounts its suspected agents"
+    held_back = {agent.id for agent in silent if agent.row.held_since}
+    assert fleet.held_back.keys() == held_back, f"fleet {fleet.name} holds back others than it says"
+    assert fleet.row.brake_due or not held_back, f"fleet {fleet.name} holds back {held_back} for ever"
     for shape in fleet.shapes.values():
         assert shape.open == sum(agent.open for agent in shape.agents.values()), (
             "a shape miscounts its agents"

@@ -6,7 +6,7 @@ log. What has not been answered by then was not answered in time, however far be
 
 from __future__ import annotations
 
-from models.fleet import coalitions, impossible, ledger, pace, reports, tasks
+from models.fleet import brake, coalitions, impossible, ledger, pace, reports, tasks
 from models.fleet.rows import SourceRow
 from models.fleet.state import State, directive_due
 from models.fleet.step import Step
@@ -121,6 +121,8 @@ def run(step: Step) -> None:
         due, kind, key = moment
         if kind == "deadline":
             _deadline_passed(step, key, due)
+        elif kind == "brake":
+            brake.review(step, key, due)
         elif kind == "coalition":
             coalitions.given_up(step, key, due)
             coalitions.forget(step, key, due)

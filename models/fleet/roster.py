@@ -75,7 +75,7 @@ class Shapes(dict[ShapeKey, Shape]):
 class Agent:
     """One agent with its live directives and the credit they hold."""
 
-    __slots__ = ("held_resources", "held_slots", "id", "live", "open", "row", "shape")
+    __slots__ = ("held_resources", "held_slots", "id", "live", "open", "row", "shape", "silent")
 
     def __init__(self, row: AgentRow, shape: Shape) -> None:
         self.id = row.agent_id
@@ -86,6 +86,8 @@ class Agent:
         self.held_resources: dict[str, int] = {}
         self.open = False
         """Whether it gets new work and has a free slot; kept by ``State``."""
+        self.silent = False
+        """Whether it counts among the suspected of its fleet; kept by ``State``."""
 
     @property
     def registered(self) -> bool:

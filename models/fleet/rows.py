@@ -94,6 +94,8 @@ class FleetRow(msgspec.Struct, array_like=True):
     """Longest such wait since the last report."""
     served: dict[str, int] = msgspec.field(default_factory=dict)
     """Of each tenant with live tasks, what it got so far in the end: see ``tenants``."""
+    brake_due: int = 0
+    """Fleet time at which agents whose loss is held back are looked at again; 0 while there are none."""
 
 
 class AgentRow(msgspec.Struct, array_like=True):
@@ -128,6 +130,8 @@ class AgentRow(msgspec.Struct, array_like=True):
     """How fast it works, by its last tasks: 2.0 is twice as fast as others are with tasks of the same kind."""
     speed_at: int = 0
     """Issue time of the last task that this was learned from; 0 before the first."""
+    held_since: int = 0
+    """Issue time since which its loss is held back by the brake; 0 if it is not."""
 
 
 class TaskRow(msgspec.Struct, array_like=True):

@@ -31,6 +31,7 @@ class FleetState:
         "agents",
         "classes",
         "degraded",
+        "held_back",
         "live",
         "name",
         "open",
@@ -38,6 +39,7 @@ class FleetState:
         "registered",
         "row",
         "shapes",
+        "suspected",
         "waiting",
     )
 
@@ -51,6 +53,10 @@ class FleetState:
         self.shapes = Shapes()
         self.open: dict[str, Agent] = {}
         """Agents that get new work and have a free slot, by id."""
+        self.suspected = 0
+        """Registered agents that are suspected, those whose loss is held back included."""
+        self.held_back: dict[str, None] = {}
+        """Ids of these latter."""
         self.classes: dict[str, TaskClass] = {}
         self.degraded: dict[str, str] = {}
         """Ids of coalitions that lack members, to the ids of their tasks."""
@@ -128,7 +134,18 @@ class State:
         fleet.agents[row.agent_id] = agent
         return agent
 
+    def _notice_silence(self, fleet: FleetState, agent: Agent) -> None:
+        silent = agent.row.liveness == "suspected"
+        if silent != agent.silent:
+            agent.silent = silent
+            fleet.suspected += 1 if silent else -1
+        if agent.row.held_since:
+            fleet.held_back[agent.id] = None
+        else:
+            fleet.held_back.pop(agent.id, None)
+
     def _reshape(self, fleet: FleetState, agent: Agent) -> list[TaskClass]:
+        self._notice_silence(fleet, agent)
         old = agent.shape
         key = shape_key(agent.row)
         was_member = agent.id in old.agents
@@ -307,6 +324,9 @@ class State:
             yield ended_task.forget_at, "task", key
         for key, ended_directive in tables.ended_directives.rows.items():
             yield ended_directive.forget_at, "directive", key
+        for key, fleet in tables.fleets.rows.items():
+            if fleet.brake_due:
+                yield fleet.brake_due, "brake", key
         for key, coalition in tables.coalitions.rows.items():
             due = coalition.act_by or coalition.forget_at
             if due:

@@ -6,11 +6,21 @@ from heapq import heapify, heappop, heappush
 from typing import Literal, TypeAlias
 
 MomentKind: TypeAlias = Literal[
-    "alert", "coalition", "deadline", "directive", "impossible", "pace", "promotion", "task", "window"
+    "alert",
+    "brake",
+    "coalition",
+    "deadline",
+    "directive",
+    "impossible",
+    "pace",
+    "promotion",
+    "task",
+    "window",
 ]
-"""What happens then: an alert may be raised again, a coalition is given up, a pending task is past its deadline,
-an ended directive or task or how long tasks of a class took is forgotten, an impossible class gets its alert, a
-task has waited so long that it counts as of a higher priority, a report goes out."""
+"""What happens then: an alert may be raised again, losses that were held back are looked at, a coalition is given
+up, a pending task is past its deadline, an ended directive or task or how long tasks of a class took is forgotten,
+an impossible class gets its alert, a task has waited so long that it counts as of a higher priority, a report goes
+out."""
 
 _ROOM = 1_024
 """Entries that are never worth clearing up."""
