@@ -98,13 +98,28 @@ def scale(result: dict[str, Any]) -> Any:
     return figure
 
 
+def simulate(result: dict[str, Any]) -> Any:
+    figure, axes = plt.subplots(figsize=(8, 5))
+    for name, points in result["curves"].items():
+        seconds = [max(wait, 0.001) for wait, _ in points]
+        axes.plot(seconds, [share for _, share in points], label=name, lw=3 if name == "ours" else 1)
+    axes.set(xscale="log", yscale="log", xlabel="seconds", ylabel="share of the tasks that waits longer")
+    scenario = result["scenario"]
+    axes.set_title(f"{scenario['agents']:,} agents at load {scenario['load']:g}, {result['seeds']} seeds")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
 def color(name: str) -> str:
     return OURS if name.startswith("ours") else OTHERS
 
 
 def main() -> None:
     result = json.load(sys.stdin)
-    draw = {"latency": latency, "memory": memory, "scale": scale}.get(result["workload"], throughput)
+    draw = {"latency": latency, "memory": memory, "scale": scale, "simulate": simulate}.get(
+        result["workload"], throughput
+    )
     figure = draw(result)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)

@@ -52,9 +52,9 @@ class LivenessPolicy:
     """Milliseconds of silence after which an agent is lost, however irregular it is."""
     memory: _Count = 100
     """Beats over which an agent's rhythm is remembered (the weight of a new one is 1 / memory)."""
-    brake_share: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] = 0.3
-    """Share of the registered agents: while more of them are silent at the same time, none counts as lost. It is
-    more likely that they cannot be heard than that all of them died; 1 turns this off."""
+    brake_share: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] = 0.25
+    """Share of the registered agents: while so many of them are silent at the same time, none counts as lost. That
+    they cannot be heard is more likely than that all of them died. With 1 only if all are."""
     brake_hold: _Long = 60_000
     """Milliseconds after which agents whose loss is held back count as lost all the same, a few each second."""
 

@@ -103,7 +103,8 @@ class Settings(BaseSettings):
         0.1, description="The longest that a fetch waits at the broker for the first record, in seconds."
     )
     processing_interval: Seconds = Field(
-        0.05, description="The longest that a task waits for company before a planning round, in seconds."
+        0.05,
+        description="The longest from one planning round to the next, unless batch_size tasks wait, in seconds.",
     )
     batch_size: int = Field(100, ge=1, description="So many waiting tasks start a planning round at once.")
     planner_budget: int = Field(

@@ -96,6 +96,8 @@ class FleetRow(msgspec.Struct, array_like=True):
     """Of each tenant with live tasks, what it got so far in the end: see ``tenants``."""
     brake_due: int = 0
     """Fleet time at which agents whose loss is held back are looked at again; 0 while there are none."""
+    brake_eased: int = 0
+    """Fleet time since which so few are silent that the brake would not hold; 0 while it does, or holds nobody."""
 
 
 class AgentRow(msgspec.Struct, array_like=True):

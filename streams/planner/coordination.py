@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("coordinator.planner")
 
+_PLANNING_SHARE = 0.1
+"""Of the worker's time, how much planning may take before pending tasks wait for company."""
 IDLE_ROUND = 1.0
 """Seconds after which fleets with pending tasks are planned again although nothing happened: back-offs and
 cool-downs end by the mere passing of time."""
@@ -40,7 +42,7 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
         table: The table of the fleet folds.
         planner: The pure function that plans.
         budget: Work units of one round.
-        interval: The longest that pending tasks wait for company, in seconds.
+        interval: The longest that pending tasks wait for company, in seconds, when rounds are dear.
         batch_size: So many pending tasks are planned without waiting.
         planned: Called with each plan that was appended.
     """
@@ -65,6 +67,10 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
         self.batch_size = batch_size
         self.planned = planned
         self._news = asyncio.Event()
+        self._planned_at = float("-inf")
+        """When the last round began, on the monotonic clock."""
+        self._spent = 0.0
+        """Seconds of CPU that it took, or more: others may have had their turn meanwhile."""
         self._waiting = 0
         """Pending tasks that might be placed, as of the last batch."""
         self._in_flight: dict[tuple[int, str], int] = {}
@@ -133,8 +139,12 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
                 pass
             self._news.clear()
             if self._waiting < self.batch_size:
-                await self.sleep(self.interval)
+                # Who comes when nothing was planned lately is planned at once; who comes soon after, together.
+                pause = min(self.interval, self._spent / _PLANNING_SHARE)
+                await self.sleep(max(0.0, self._planned_at + pause - time.monotonic()))
+            self._planned_at, before = time.monotonic(), time.thread_time()
             await self.optimize_distribution()
+            self._spent = time.thread_time() - before
 
     def _propose(self, task: PartitionTask, fleet: str) -> CoordinationPlan | None:
         seen = snapshot(fleet_fold(task), fleet)

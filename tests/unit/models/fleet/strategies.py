@@ -163,7 +163,7 @@ def logs(draw: st.DrawFn, max_size: int = 40) -> list[LogRecord]:
     records: list[LogRecord] = []
     prelude = list(PRELUDE) if draw(st.booleans()) else []
     entries = PRELUDE_PLAN if prelude else []
-    kinds = ["fact"] * 5 + ["plan"] * 4 + ["answer"] * 3 + ["tick"] * 3 + ["liveness", "window"]
+    kinds = ["fact"] * 5 + ["plan"] * 4 + ["answer"] * 6 + ["tick"] * 3 + ["liveness", "window"]
     for number in range(len(prelude) + len(entries) + draw(st.integers(0, max_size))):
         now += draw(st.sampled_from([0, 1, 100, 1_000, 5_000]))
         partition = draw(st.integers(0, EVENTS_PARTITIONS - 1))
@@ -212,7 +212,9 @@ def _answer(planned: list[tuple[int, str]]) -> st.SearchStrategy[dict[str, Any]]
     """An answer to a directive that may well have been issued."""
     if not planned:
         return events
-    outcomes = st.sampled_from(["accepted", "accepted", "rejected", "progress", "completed", "failed"])
+    outcomes = st.sampled_from(
+        ["accepted", "accepted", "rejected", "progress", "completed", "completed", "failed"]
+    )
     return st.builds(
         lambda plan, index, outcome: {
             "type": "directive_response",

@@ -32,7 +32,7 @@ def pending(log: FleetLog) -> int:
     return sum(row.state == "pending" for row in log.fold.state.tables.tasks.rows.values())
 
 
-@pytest.mark.parametrize("count", [1, 4, 6])
+@pytest.mark.parametrize("count", [1, 3, 4])
 def test_a_few_who_fall_silent_are_lost_at_once(log: FleetLog, count: int) -> None:
     said = fall_silent(log, count)
     assert all(one.alerts("agent_lost") for one in said)
@@ -40,12 +40,12 @@ def test_a_few_who_fall_silent_are_lost_at_once(log: FleetLog, count: int) -> No
 
 
 def test_many_who_fall_silent_together_keep_their_work(log: FleetLog) -> None:
-    first, *others = fall_silent(log, 7)
+    first, *others = fall_silent(log, 5)
     (alert,) = first.alerts()
     assert (alert["type"], alert["reason"], alert["suspected"], alert["registered"]) == (
         "brake_engaged",
         "mass_silence",
-        7,
+        5,
         20,
     )
     assert not any(others)
@@ -68,7 +68,8 @@ def test_when_most_are_heard_again_the_others_are_lost(log: FleetLog) -> None:
     fall_silent(log, 9)
     for name in AGENTS[:6]:
         log.own("agent_recovered", agent_id=name)
-    said = log.wait(2_000)
+    assert not log.wait(4_000), "the last ones may be heard a little later"
+    said = log.wait(3_000)
     assert [alert["subject"] for alert in said.alerts("agent_lost")] == AGENTS[6:9]
     assert len(said.alerts("brake_released")) == 1
     assert pending(log) == 3
@@ -82,14 +83,14 @@ def test_in_the_end_all_are_lost_a_few_each_second(log: FleetLog) -> None:
     lost = [len(log.tick().alerts("agent_lost")) for _ in range(12)]
     assert 5 <= sum(lost) <= 12
     assert max(lost) == 1
-    log.wait(20_000)
+    log.wait(30_000)
     assert pending(log) == 20
 
 
 def test_a_fleet_may_do_without_the_brake(log: FleetLog) -> None:
     log.fact("policy_changed", policy={"liveness": {"brake_share": 1.0}}, version=1)
-    fall_silent(log, 20)
-    assert pending(log) == 20
+    fall_silent(log, 19)
+    assert pending(log) == 19
 
 
 def test_who_says_goodbye_meanwhile_is_not_held_back(log: FleetLog) -> None:
