@@ -9,6 +9,7 @@ import orjson
 
 from models.fields import seconds
 from models.fleet import coalitions
+from models.fleet.backlog import rank
 from models.fleet.feasibility import MEANING, REASONS, Reason, feasibility, never, not_now, unavailable
 from models.fleet.fold import FleetFold
 from models.fleet.rows import MICRO, EndedTaskRow, TaskRow
@@ -22,9 +23,10 @@ def explain(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object]
 
     ``reason`` of a pending task is one of ``impossible`` (no registered agent could ever hold it, or no coalition
     of them), ``backoff`` (it failed and waits before its next attempt), ``waiting_for_plan`` (somebody is
-    eligible), ``capacity`` (all who could take it are full), ``cooling_down`` (all who could take it refused it a
-    moment ago), ``coalition`` (those who could take it now are no complete coalition), ``unavailable`` (all who
-    could hold it are away or get no new work).
+    eligible), ``outranked`` (likewise, but kept free for a more urgent coalition, it may be), ``capacity`` (all
+    who could take it are full), ``cooling_down`` (all who could take it refused it a moment ago), ``coalition``
+    (those who could take it now are no complete coalition), ``unavailable`` (all who could hold it are away or get
+    no new work).
     """
     fleet = fold.state.fleets.get(fleet_name)
     if fleet is None:
@@ -217,12 +219,22 @@ def _pending_reason(fleet: FleetState, task: TaskRow, counts: dict[str, int], no
     if task.retry_at > now:
         return "backoff"
     if "eligible" in counts and _is_team(fleet, task, now):
-        return "waiting_for_plan"
+        return "outranked" if _is_outranked(fleet, task) else "waiting_for_plan"
     if any(reason in _BUSY for reason in counts):
         return "capacity"
     if "cooling_down" in counts:
         return "cooling_down"
     return "coalition" if "eligible" in counts else "unavailable"
+
+
+def _is_outranked(fleet: FleetState, task: TaskRow) -> bool:
+    """Whether a more urgent coalition waits, for which agents may be kept free."""
+    urgency = rank(task)[0]
+    return any(
+        task_class.team is not None and task_class.queue[0][0] < urgency and not task_class.impossible
+        for task_class in fleet.classes.values()
+        if task_class.queue
+    )
 
 
 def _is_team(fleet: FleetState, task: TaskRow, now: int) -> bool:

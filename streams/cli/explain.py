@@ -95,6 +95,7 @@ WAITS = {
     "coalition": "those that could take it now are no complete coalition",
     "backoff": "an attempt failed, and it waits before the next one",
     "waiting_for_plan": "somebody can take it; the next plan will place it",
+    "outranked": "who could take it is kept free for a more urgent coalition",
     "capacity": "all agents that could take it are full",
     "cooling_down": "all agents that could take it turned it down a moment ago",
     "unavailable": "all agents that could hold it are away or get no new work",

@@ -145,13 +145,16 @@ class _Round:
         self._placed: list[tuple[Rank, ProposedEntry]] = []
         self._asked = 0
         """Agents that the entries so far ask."""
+        self._reserved: tuple[int, Ints] | None = None
+        """Who is to be kept free for a coalition of this band that has not enough of them yet."""
 
     def place(self) -> list[ProposedEntry]:
         """First what mends coalitions, whose other members wait or work already; then the most urgent tasks."""
         repairs = [entry for task, row in self._snapshot.degraded if (entry := self._mend(task, row))]
         while taken := self._take(MAX_ENTRIES - self._asked):
-            for kind, group in groupby(_in_parts(taken, self._snapshot.now), key=itemgetter(0)):
+            for (band, kind), group in groupby(_in_parts(taken, self._snapshot.now), key=itemgetter(0)):
                 tasks = [task for _, task in group]
+                self._keep_free_from(band)
                 if kind is _Kind.ALIKE:
                     self._place_together(tasks)
                 else:
@@ -277,8 +280,22 @@ class _Round:
                 type="form_coalition", task_id=task.task_id, epoch=task.epoch + 1, members=members
             )
             self._placed.append((one.rank, entry))
-        elif not task.skips:
+            return
+        if not self._skipped(task):
             self._full.add(one.task_class.id)
+        if self._reserved is None and not one.task_class.impossible:
+            able = self._candidates(task, one.task_class, self._skipped(task))
+            cheapest = np.lexsort((able, self._room.costs(task, able)))[: task.team.max_size]
+            self._reserved = one.rank[0], able[cheapest]
+
+    def _keep_free_from(self, band: int) -> None:
+        """Of what is free now nothing goes to a lower band while a coalition of a higher one waits for more.
+
+        Else single tasks would take every agent as soon as it is free, and never so many would be free at once.
+        One coalition at a time: the most urgent.
+        """
+        if self._reserved is not None and band > self._reserved[0]:
+            self._room.block(self._reserved[1])
 
     def _mend(self, task: TaskRow, row: CoalitionRow) -> ProposedCoalition | None:
         assert task.team is not None
@@ -351,16 +368,18 @@ class _Kind(IntEnum):
     ALIKE = 2
 
 
-def _in_parts(taken: Sequence[_Taken], now: int) -> Iterator[tuple[_Kind, _Taken]]:
-    """Each task with its kind, those that are placed together beside each other.
+def _in_parts(taken: Sequence[_Taken], now: int) -> Iterator[tuple[tuple[int, _Kind], _Taken]]:
+    """Each task with its band and kind, those that are placed together beside each other.
 
     All may be, if they take one slot each and nothing else. If some cannot, those of higher priority are placed
     before, and of equal priority those that are harder to place.
     """
-    parts = [(_kind(one.task, now), one) for one in taken]
-    if any(kind is not _Kind.ALIKE for kind, _ in parts):
-        parts.sort(key=lambda part: (part[1].rank[0], part[0]))
-    yield from parts
+    parts = [((one.rank[0], _kind(one.task, now)), one) for one in taken]
+    if all(kind is _Kind.ALIKE for (_, kind), _ in parts):
+        band = max(band for (band, _), _ in parts)
+        yield from (((band, _Kind.ALIKE), one) for one in taken)
+    else:
+        yield from sorted(parts, key=itemgetter(0))
 
 
 def _kind(task: TaskRow, now: int) -> _Kind:

@@ -124,6 +124,10 @@ class Room:
         """Agents hold one slot more, for each time that their position is there."""
         np.add.at(self._held, positions, 1)
 
+    def block(self, positions: Ints) -> None:
+        """These agents get nothing more in this plan."""
+        self._held[positions] = self._slots[positions]
+
     def cost(self, position: int, task: TaskRow, held: int) -> int:
         """What the task costs on an agent of whose slots so many are held."""
         slowness = int(self._slowness[position])

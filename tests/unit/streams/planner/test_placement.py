@@ -367,6 +367,38 @@ def test_coalitions_come_in_the_order_of_priority_and_before_others_of_their_own
     assert [task for task, _ in placed(log, DEFAULT_BUDGET)] == ["urgent", "single"]
 
 
+def test_agents_are_kept_free_for_a_more_urgent_coalition_until_there_are_enough(log: FleetLog) -> None:
+    busy = []
+    for number in range(3):
+        log.agent(f"a{number}", capabilities=["plan"])
+        log.task(f"t{number}")
+        busy.append(log.plan((f"t{number}", f"a{number}", 1)).directive)
+    log.task("crew", coalition=CREW, priority=6)
+    for number in range(5):
+        log.task(f"usual-{number}")
+    log.answer(busy[0], "completed")
+    log.answer(busy[1], "completed")
+    assert placed(log, DEFAULT_BUDGET) == []
+    assert log.explain("usual-0")["reason"] == "outranked"
+    log.agent("other", slots=2)
+    assert [agent for _, agent in placed(log, DEFAULT_BUDGET)] == ["other"], "three are enough"
+    log.task("urgent", priority=7)
+    assert ("urgent", "other") in placed(log, DEFAULT_BUDGET)
+    log.answer(busy[2], "completed")
+    assert formed(log)[0][0] == "crew"
+
+
+def test_nobody_is_kept_free_for_a_coalition_of_the_same_priority(log: FleetLog) -> None:
+    log.agent("a0", capabilities=["plan"])
+    log.task("crew", coalition=CREW)
+    log.task("usual")
+    log.agent("busy", slots=2)
+    for number in range(2):
+        log.task(f"t{number}")
+        log.plan((f"t{number}", "busy", 1))
+    assert placed(log, DEFAULT_BUDGET) == [("usual", "a0")]
+
+
 def test_a_place_that_was_refused_is_filled_before_anything_new(log: FleetLog) -> None:
     log.agent("a1", capabilities=["plan"])
     log.agent("a2")
@@ -469,6 +501,9 @@ def test_the_fold_accepts_all_that_is_planned_and_no_room_stays_that_a_task_coul
     else:
         pytest.fail("plans never come to an end")
     if budget == DEFAULT_BUDGET:
-        for row in log.fold.state.tables.tasks.rows.values():
-            if row.state == "pending" and row.coalition is None:
+        waiting = [row for row in log.fold.state.tables.tasks.rows.values() if row.state == "pending"]
+        # For a coalition agents are kept free of what is less urgent.
+        urgent = max((row.priority for row in waiting if row.coalition is not None), default=0)
+        for row in waiting:
+            if row.coalition is None and row.priority >= urgent:
                 assert "eligible" not in log.explain(row.task_id)["counts"]
