@@ -137,7 +137,8 @@ def _heading(answer: dict[str, Any], who: str) -> RenderableType:
     if answer.get("truncated"):
         text.append(" and look at the others later: its budget does not suffice for all", "yellow")
     for reason, waiting in answer["pending"].items():
-        text.append(f"\n  {waiting:,} would wait: {WAITS.get(reason, reason.replace('_', ' '))}")
+        why = WAITS.get(reason, "too many agents and kinds of tasks to find out why")
+        text.append(f"\n  {waiting:,} would wait: {why}")
     return text
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from models.fleet import FleetFold
 from models.fleet.explain import explain
 from models.fleet_records import ProposedDirective, ProposedEntry
 from models.policy import patched
 from streams.planner.base import Planner
-from streams.planner.snapshot import snapshot
+from streams.planner.snapshot import FleetSnapshot, snapshot
 
-MOST_EXPLAINED = 1_000
-"""Tasks that stay pending whose reasons are told, at most: each costs a look at every agent."""
+MOST_LOOKS = 200_000
+"""Looks at one agent for one class of tasks that finding out their reasons may cost: below half a second."""
 
 
 def dry_run(
@@ -56,20 +57,6 @@ def _planned(
     policy = seen.policy if patch is None else patched(seen.policy, patch, seen.policy.version + 1)
     plan = planner.plan(seen, policy, budget)
     entries = [] if plan is None else plan.directives
-    taken = {entry.task_id for entry in entries}
-    reasons: Counter[str] = Counter()
-    for task_class in seen.classes:
-        for *_, task_id in task_class.queue:
-            if task_id in taken:
-                continue
-            if reasons.total() >= MOST_EXPLAINED:
-                reasons["not_looked_at"] += 1
-                continue
-            explanation = explain(fold, fleet, task_id)
-            assert explanation is not None
-            reason = str(explanation["reason"])
-            # Whoever is eligible now is so no more when the plan has been applied.
-            reasons["capacity" if reason == "waiting_for_plan" else reason] += 1
     return {
         "fleet": fleet,
         "based_on": seen.based_on,
@@ -79,8 +66,34 @@ def _planned(
         "objective": None if plan is None else plan.objective,
         "placed": len(entries),
         "entries": [_on_wire(entry) for entry in entries],
-        "pending": dict(sorted(reasons.items())),
+        "pending": _reasons(fold, fleet, seen, {entry.task_id for entry in entries}),
     }
+
+
+def _reasons(fold: FleetFold, fleet: str, seen: FleetSnapshot, taken: AbstractSet[str]) -> dict[str, int]:
+    """Why tasks that are not taken would wait, and how many: those of a class for the same, or for a retry."""
+    reasons: Counter[str] = Counter()
+    teams = [c.queue for c in seen.classes if c.team is not None]
+    # Whoever is eligible now is so no more when the plan has been applied.
+    gone = {"waiting_for_plan"}
+    if all(task_id in taken for queue in teams for *_, task_id in queue):
+        gone.add("outranked")
+    looks = MOST_LOOKS
+    for task_class in sorted(seen.classes, key=lambda one: one.id):
+        left = [seen.task(task_id) for *_, task_id in task_class.queue if task_id not in taken]
+        waiting = [task for task in left if task.retry_at <= seen.now]
+        if len(left) > len(waiting):
+            reasons["backoff"] += len(left) - len(waiting)
+        if not waiting:
+            continue
+        explanation = explain(fold, fleet, waiting[0].task_id) if looks > 0 else None
+        if explanation is None:
+            reasons["not_looked_at"] += len(waiting)
+            continue
+        looks -= seen.registered
+        reason = str(explanation["reason"])
+        reasons["capacity" if reason in gone else reason] += len(waiting)
+    return dict(sorted(reasons.items()))
 
 
 def _on_wire(entry: ProposedEntry) -> dict[str, object]:

@@ -40,6 +40,11 @@ class FleetSnapshot:
         return self._fleet.open
 
     @property
+    def registered(self) -> int:
+        """How many agents are registered."""
+        return self._fleet.registered
+
+    @property
     def placeable(self) -> list[TaskClass]:
         """Classes with pending tasks for which somebody may have room."""
         return _placeable(self._fleet)

@@ -43,6 +43,19 @@ def test_a_dry_run_tells_what_the_next_plan_does_and_why_the_others_wait(log: Fl
     assert asked(log)["entries"] == []
 
 
+def test_what_backs_off_and_what_nobody_looked_at_is_told_apart(
+    log: FleetLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.task("t1")
+    directive = log.place().directive
+    log.answer(directive, "failed")
+    log.task("t2", requires={"labels": {"x": "y"}})
+    log.task("t3", requires={"labels": {"x": "z"}})
+    assert asked(log)["pending"] == {"backoff": 1, "impossible": 2}
+    monkeypatch.setattr("streams.planner.dry_run.MOST_LOOKS", 1)
+    assert asked(log)["pending"] == {"backoff": 1, "impossible": 1, "not_looked_at": 1}
+
+
 def test_another_policy_shows_in_what_it_would_change(log: FleetLog) -> None:
     for number in range(2):
         log.task(f"t{number}", prefer={"zone": "east"})
