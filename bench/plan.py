@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import bounds, instances
+from bench import bounds, instances, rounds
 from bench.baselines import BASELINES, Placement
 from bench.instances import BadInstance, Instance
 from bench.program import cpu_milliseconds, fail
@@ -37,6 +37,8 @@ QUICK, THOROUGH = 25_000_000, 100_000_000
 """Work units."""
 
 PLANNERS = {"ours": QUICK, "ours-thorough": THOROUGH}
+WORKER = "worker"
+"""The row that is asked for by name only: round after round, through the fleet fold, which takes its time."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -139,11 +141,14 @@ def plan(
       python bench/plan.py --instance instance.json --out placement.json --json
 
       python bench/plan.py --agents 1000 --tasks 5000 --rows ours,first-fit
+
+      python bench/plan.py --rows worker    # in rounds, as the worker plans
     """
     contenders = [*PLANNERS, *BASELINES] if rows is None else rows.split(",")
-    unknown = [name for name in contenders if name not in PLANNERS and name not in BASELINES]
+    known = [*PLANNERS, *BASELINES, WORKER]
+    unknown = [name for name in contenders if name not in known]
     if unknown:
-        fail(f"no row is called {unknown[0]!r}; there are {', '.join([*PLANNERS, *BASELINES])}")
+        fail(f"no row is called {unknown[0]!r}; there are {', '.join(known)}")
     try:
         if instance is None:
             content = instances.generate(agents, tasks, seed)
@@ -158,6 +163,16 @@ def plan(
     placements: dict[str, Placement] = {}
     figures: dict[str, dict[str, Any]] = {}
     for name in contenders:
+        if name == WORKER:
+            placements[name], spent = rounds.place(problem)
+            cost, unplaced = instances.cost(problem, placements[name])
+            figures[name] = {
+                "objective": cost,
+                "unplaced": unplaced,
+                "cpu_ms": round(sum(spent), 1),
+                "rounds": len(spent),
+            }
+            continue
         if name in PLANNERS:
             place, times = (lambda name=name: ours(problem, budgets[name])), repetitions  # type: ignore[misc]
         else:

@@ -89,3 +89,12 @@ def test_the_relaxation_is_what_the_cheapest_places_cost_and_counts_who_has_none
     assert bounds.relaxation(agents, demands) == 3 * 50 + 150 + 600
     _, agents, demands, _ = as_arrays(instances.from_json({**content, "agents": []}))
     assert bounds.relaxation(agents, demands) == 20_000
+
+
+def test_the_worker_places_in_rounds_what_the_planner_places_at_once() -> None:
+    made = run("--agents", "60", "--tasks", "200", "--no-optimum", "--rows", "ours,worker", "--json")
+    assert made.returncode == 0, made.stderr
+    ours, worker = json.loads(made.stdout)["rows"].values()
+    assert worker["unplaced"] == ours["unplaced"] == 0
+    assert worker["objective"] < 1.1 * ours["objective"]
+    assert worker["rounds"] >= 1
