@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -154,10 +154,10 @@ def _arrivals(bootstrap: str, topic: str, expected: int, check: Callable[[], Non
     return arrivals
 
 
-def quantiles(values: Sequence[float]) -> dict[str, float]:
+def quantiles(values: Iterable[float], shares: Mapping[str, float] = QUANTILES) -> dict[str, float]:
     """Nearest-rank quantiles: each is a value that was measured."""
     ranked = sorted(values)
-    return {name: ranked[max(0, math.ceil(share * len(ranked)) - 1)] for name, share in QUANTILES.items()}
+    return {name: ranked[max(0, math.ceil(share * len(ranked)) - 1)] for name, share in shares.items()}
 
 
 def summary(runs: dict[str, list[Hop]], base: str = "raw") -> dict[str, dict[str, Any]]:

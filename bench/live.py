@@ -17,7 +17,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -30,8 +29,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import processor_time
+from bench.latency import quantiles
 from bench.meter import MARK, Task
 from bench.program import fail
+from bench.runner import stop
 from bench.throughput import broker
 from streams.cli.console import print_json
 from streams.cli.http import get_json
@@ -79,7 +80,7 @@ def run(setup: Setup, rate: float, bootstrap: str, broker_pid: int | None) -> di
         try:
             _until(lambda: _registered(address) >= setup.agents, process, "not all agents were registered")
             pids = {"worker": process.pid, "broker": broker_pid}
-            before = {name: processor_time.of_process(pid) if pid else None for name, pid in pids.items()}
+            before = {name: processor_time.of_process(pid) for name, pid in pids.items() if pid}
             began = time.monotonic()
             assert crowd.stdin is not None
             assert crowd.stdout is not None
@@ -87,23 +88,23 @@ def run(setup: Setup, rate: float, bootstrap: str, broker_pid: int | None) -> di
             crowd.stdin.flush()
             answer = json.loads(crowd.stdout.readline() or "null")
             passed = time.monotonic() - began
-            after = {name: processor_time.of_process(pid) if pid else None for name, pid in pids.items()}
+            after = {name: processor_time.of_process(pid) for name, pid in pids.items() if pid}
         finally:
             crowd.kill()
             crowd.wait()
         if not answer or len(answer["ended"]) < tasks:
             raise NotMeasured(f"{len((answer or {}).get('ended', []))} of {tasks} tasks ended")
         cpus = {
-            name: round((after[name] - before[name]) / passed, 3)  # type: ignore[operator]
-            for name in pids
-            if before[name] is not None and after[name] is not None
+            name: round((now - then) / passed, 3)
+            for name, then in before.items()
+            if then is not None and (now := after[name]) is not None
         }
         return {
             "rate": rate,
             "tasks": tasks,
             "completed_per_s": round(tasks / answer["seconds"], 1),
-            "to_directive_ms": _quantiles(answer["assigned"]),
-            "to_result_ms": _quantiles(answer["ended"]),
+            "to_directive_ms": quantiles(answer["assigned"], QUANTILES),
+            "to_result_ms": quantiles(answer["ended"], QUANTILES),
             "late_ms": round(answer["late"] * 1000, 1),
             "repeats": answer["repeats"],
             "cpus": {**cpus, "crowd": round(answer["cpu"] / passed, 3)},
@@ -150,12 +151,7 @@ def worker(prefix: str, bootstrap: str, directory: Path) -> Iterator[tuple[subpr
             raise NotMeasured(f"{error}: {log.read_text()[-2000:]}") from None
         yield process, file.read_text().strip()
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 def _start_crowd(
@@ -214,12 +210,6 @@ def _registered(address: str) -> int:
         return int(get_json(address, "/v1/summary")["agents"]["registered"])
     except StreamsError:
         return 0
-
-
-def _quantiles(values: list[float]) -> dict[str, float]:
-    """Nearest-rank: each is a value that was measured."""
-    ordered = sorted(values)
-    return {name: ordered[max(0, ceil(len(ordered) * q) - 1)] for name, q in QUANTILES.items()}
 
 
 @app.command()

@@ -187,12 +187,17 @@ def serving(row: Row, task: Task) -> Iterator[Serving]:
         try:
             yield Serving(row, process, log)
         finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop(process)
+
+
+def stop(process: subprocess.Popen[Any]) -> None:
+    """End a process by SIGTERM, or by force if it takes its time."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _measured(marks: Sequence[dict[str, Any]], events: int) -> Measured:

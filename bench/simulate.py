@@ -25,12 +25,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import report
+from bench.latency import quantiles
 from bench.program import fail
 from bench.simulation.baselines import BASELINES
 from bench.simulation.ours import Coordinator
 from bench.simulation.world import SECOND, Policy, Scenario, World
 from streams.cli.console import print_json
 
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 OURS = "ours"
 ORACLE = "oracle"
 POLICIES: dict[str, Callable[[int], Policy]] = {
@@ -48,23 +50,23 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 def figures(world: World) -> dict[str, Any]:
     """What came of one run. Times in milliseconds."""
     end = world.now
-    waits = sorted((end if job.started is None else job.started) - job.arrival for job in world.jobs)
-    slowdowns = sorted(
+    waits = [(end if job.started is None else job.started) - job.arrival for job in world.jobs]
+    slowdowns = [
         ((end if job.ended is None else job.ended) - job.arrival) / job.service for job in world.jobs
-    )
+    ]
     ended = [job for job in world.jobs if job.ended is not None]
     result: dict[str, Any] = {
         "tasks": len(world.jobs),
         "unfinished": len(world.jobs) - len(ended),
-        "wait_ms": {"mean": mean(waits), **_quantiles(waits)},
-        "slowdown": _quantiles(slowdowns),
+        "wait_ms": {"mean": mean(waits), **quantiles(waits, QUANTILES)},
+        "slowdown": quantiles(slowdowns, QUANTILES),
         "over_5_s": sum(wait > 5 * SECOND for wait in waits) / len(waits),
         "load_cov": mean(world.covs) if world.covs else 0.0,
         "duplicates": sum(job.duplicates for job in world.jobs),
         "run_again": sum(job.runs > 1 for job in world.jobs),
     }
     if world.reassigned:
-        result["reassigned_ms"] = _quantiles(sorted(world.reassigned))
+        result["reassigned_ms"] = quantiles(world.reassigned, QUANTILES)
     if ended and len(ended) == len(world.jobs):
         speed = sum(agent.slots * agent.speed for agent in world.agents)
         last = max(job.ended or 0.0 for job in ended)
@@ -75,15 +77,6 @@ def figures(world: World) -> dict[str, Any]:
         result["withdrawn_per_min"] = world.policy.withdrawn * 60 / seconds
         result["alerts"] = dict(sorted(world.policy.alerts.items()))
     return _rounded(result)
-
-
-def _quantiles(ordered: Sequence[float]) -> dict[str, float]:
-    """Nearest-rank."""
-    last = len(ordered) - 1
-    return {
-        name: ordered[min(last, int(len(ordered) * q))]
-        for name, q in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
-    }
 
 
 def _rounded(value: Any) -> Any:

@@ -65,13 +65,8 @@ def _answer_assignment(
     elif event.outcome == "failed":
         ledger.end(step, fleet, event.directive_id, event.outcome)
         tasks.take_back(step, fleet, task, event.reason or "failed", "attempt", backoff=True)
-    else:
-        if event.progress is not None:
-            directive.progress = event.progress
-            step.state.tables.directives.touch(event.directive_id)
-        if not directive.accepted:
-            step.state.accept_directive(event.directive_id, directive, step.now)
-            tasks.start(step, fleet, task)
+    elif _begins(step, directive, event):
+        tasks.start(step, fleet, task)
 
 
 def _answer_as_member(
@@ -88,10 +83,16 @@ def _answer_as_member(
     elif event.outcome == "completed" and not joining:
         ledger.end(step, fleet, event.directive_id, event.outcome)
         coalitions.completed(step, fleet, directive, event.result)
-    else:
-        if event.progress is not None:
-            directive.progress = event.progress
-            step.state.tables.directives.touch(event.directive_id)
-        if not directive.accepted:
-            step.state.accept_directive(event.directive_id, directive, step.now)
-            coalitions.accepted(step, fleet, directive)
+    elif _begins(step, directive, event):
+        coalitions.accepted(step, fleet, directive)
+
+
+def _begins(step: Step, directive: DirectiveRow, event: DirectiveResponse) -> bool:
+    """Note an answer that ends nothing; whether it is the first one, which accepts the directive."""
+    if event.progress is not None:
+        directive.progress = event.progress
+        step.state.tables.directives.touch(event.directive_id)
+    if directive.accepted:
+        return False
+    step.state.accept_directive(event.directive_id, directive, step.now)
+    return True

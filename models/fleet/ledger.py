@@ -7,7 +7,7 @@ what its live directives hold. Why a directive is issued or ends is decided else
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import orjson
 
@@ -38,76 +38,51 @@ class Coalition:
 
 def assign(step: Step, fleet: FleetState, task: TaskRow, agent: Agent, plan_id: str) -> None:
     """Issue an assignment of ``task`` at its next epoch; the caller has checked that it is feasible."""
-    directive_id, index = step.next_directive(fleet)
     task.epoch += 1
     task.attempt = 1 + task.attempts
     task.agent_id = agent.id
-    task.directive_id = directive_id
     task.state = "assigned"
-    row = DirectiveRow(
-        fleet=fleet.name,
-        agent_id=agent.id,
-        type="assign_task",
-        offset=step.offset,
-        index=index,
-        issued_at=step.now,
-        ack_by=step.now + task.ack_timeout,
-        ack_timeout=task.ack_timeout,
-        outage=step.state.clock.outage,
-        task_id=task.task_id,
-        epoch=task.epoch,
-        attempt=task.attempt,
-        expires_at=step.now + task.run_timeout,
-        slots=task.slots,
-        resources=task.resources,
-    )
-    step.state.add_directive(fleet, directive_id, row)
-    directive = Directive(
-        directive_id=directive_id,
-        type="assign_task",
-        agent_id=agent.id,
-        fleet=fleet.name,
-        task_id=task.task_id,
-        epoch=task.epoch,
-        attempt=task.attempt,
-        plan_id=plan_id,
-        issued_at=row.issued_at,
-        ack_by=row.ack_by,
-        ack_timeout=row.ack_timeout,
-        expires_at=row.expires_at,
-        run_timeout=task.run_timeout,
-        payload=orjson.Fragment(task.payload),
-        cause=step.cause,
-    )
-    step.put_out("assign_task", directive.output())
+    task.directive_id = _issue_work(step, fleet, task, agent.id, "assign_task", plan_id)
 
 
 def join(step: Step, fleet: FleetState, task: TaskRow, coalition: Coalition, member: MemberRow) -> None:
     """Ask an agent into a coalition for ``task``, at its epoch; the caller has checked that it is feasible."""
-    _issue_part(step, fleet, task, coalition, member, "join_coalition")
+    member.directive_id = _issue_part(step, fleet, task, coalition, member, "join_coalition")
 
 
 def engage(step: Step, fleet: FleetState, task: TaskRow, coalition: Coalition, member: MemberRow) -> None:
     """Give a member its part of the task, on the credit of its join, which ends."""
     assert member.directive_id is not None
     end(step, fleet, member.directive_id)
-    _issue_part(step, fleet, task, coalition, member, "assign_task")
+    member.directive_id = _issue_part(step, fleet, task, coalition, member, "assign_task")
+
+
+_Work: TypeAlias = Literal["join_coalition", "assign_task"]
 
 
 def _issue_part(
+    step: Step, fleet: FleetState, task: TaskRow, coalition: Coalition, member: MemberRow, kind: _Work
+) -> str:
+    seen = coalition.seen_by(member.role)
+    return _issue_work(step, fleet, task, member.agent_id, kind, coalition.plan_id, seen)
+
+
+def _issue_work(
     step: Step,
     fleet: FleetState,
     task: TaskRow,
-    coalition: Coalition,
-    member: MemberRow,
-    kind: Literal["join_coalition", "assign_task"],
-) -> None:
+    agent_id: str,
+    kind: _Work,
+    plan_id: str,
+    coalition: OutputCoalition | None = None,
+) -> str:
+    """Issue an assignment of the task at its epoch, or a join, which neither says what is to do nor expires; its
+    id."""
     directive_id, index = step.next_directive(fleet)
-    member.directive_id = directive_id
     working = kind == "assign_task"
     row = DirectiveRow(
         fleet=fleet.name,
-        agent_id=member.agent_id,
+        agent_id=agent_id,
         type=kind,
         offset=step.offset,
         index=index,
@@ -121,29 +96,30 @@ def _issue_part(
         expires_at=step.now + task.run_timeout if working else None,
         slots=task.slots,
         resources=task.resources,
-        coalition_id=coalition.id,
-        role=member.role,
+        coalition_id=None if coalition is None else coalition.id,
+        role=None if coalition is None else coalition.role,
     )
     step.state.add_directive(fleet, directive_id, row)
     directive = Directive(
         directive_id=directive_id,
         type=kind,
-        agent_id=member.agent_id,
+        agent_id=agent_id,
         fleet=fleet.name,
         task_id=task.task_id,
         epoch=task.epoch,
         attempt=task.attempt,
-        plan_id=coalition.plan_id,
+        plan_id=plan_id,
         issued_at=row.issued_at,
         ack_by=row.ack_by,
         ack_timeout=row.ack_timeout,
         expires_at=row.expires_at,
         run_timeout=task.run_timeout if working else None,
         payload=orjson.Fragment(task.payload) if working else None,
-        coalition=coalition.seen_by(member.role),
+        coalition=coalition,
         cause=step.cause,
     )
     step.put_out(kind, directive.output())
+    return directive_id
 
 
 def withdraw(step: Step, fleet: FleetState, directive_id: str) -> None:

@@ -203,7 +203,7 @@ class State:
         if tenant not in fleet.waiting:
             tenants.begin_to_wait(fleet.row.served, tenant, fleet.waiting)
             self.touch_fleet(fleet)
-        fleet.waiting[tenant] = fleet.waiting.get(tenant, 0) + 1
+        _count_up(fleet.waiting, tenant)
         key = fleet.key(task.task_id)
         if task.deadline is not None:
             self.timers.moment(task.deadline, "deadline", key)
@@ -249,7 +249,7 @@ class State:
             for shape in fleet.shapes.values():
                 task_class.meet(shape)
         task_class.tasks += 1
-        fleet.live[task_class.tenant] = fleet.live.get(task_class.tenant, 0) + 1
+        _count_up(fleet.live, task_class.tenant)
         return task_class
 
     # -- directives
@@ -300,7 +300,7 @@ class State:
             task_class = self._classify(fleet, task)
             if task.state == "pending":
                 task_class.queue.append(rank(task))
-                fleet.waiting[task_class.tenant] = fleet.waiting.get(task_class.tenant, 0) + 1
+                _count_up(fleet.waiting, task_class.tenant)
         for fleet in self.fleets.values():
             for task_class in fleet.classes.values():
                 task_class.queue.sort()
@@ -339,6 +339,10 @@ class State:
             yield window.due, "window", key
         for key, alert in tables.alerts.rows.items():
             yield alert.until, "alert", key
+
+
+def _count_up(counts: dict[str, int], name: str) -> None:
+    counts[name] = counts.get(name, 0) + 1
 
 
 def _count_down(counts: dict[str, int], name: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli import console
-from streams.cli.options import Bootstrap, Fleet, Http, Json, Prefix
+from streams.cli.options import Bootstrap, Fleet, Http, Json, Limit, Prefix
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,9 +21,7 @@ def coalitions(
         str | None,
         typer.Option(metavar="STATE", help=f"Only those in this state: {', '.join(STATES)}."),
     ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, max=100_000, metavar="N", help="At most so many.")
-    ] = 50,
+    limit: Limit = 50,
     fleet: Fleet = "default",
     json: Json = False,
     http: Http = None,

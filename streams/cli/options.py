@@ -47,6 +47,9 @@ Http: TypeAlias = Annotated[
     ),
 ]
 Fleet: TypeAlias = Annotated[str, typer.Option(metavar="FLEET", help="The fleet it is about.")]
+Limit: TypeAlias = Annotated[
+    int, typer.Option("--limit", "-n", min=1, max=100_000, metavar="N", help="At most so many.")
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 

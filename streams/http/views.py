@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import orjson
@@ -71,11 +71,11 @@ class StateViews:
         return _json({"at": _at(task), **views.summary(fleet_fold(task), fleet)})
 
     async def agents(self, request: web.Request) -> web.Response:
-        fleet, task = self._of(request, "state", "limit")
-        state = state_of(request, views.AGENT_STATES)
-        found = views.agents(fleet_fold(task), fleet)
-        agents = first(request, (one for one in found if state is None or state in views.agent_states(one)))
-        return _json({"at": _at(task), "fleet": fleet, "agents": agents})
+        def found(fold: FleetFold, fleet: str, state: str | None) -> Iterator[dict[str, object]]:
+            every = views.agents(fold, fleet)
+            return (one for one in every if state is None or state in views.agent_states(one))
+
+        return self._listed(request, "agents", views.AGENT_STATES, found)
 
     async def agent(self, request: web.Request) -> web.Response:
         return self._about(request, "agent", views.agent)
@@ -84,10 +84,12 @@ class StateViews:
         return self._about(request, "agent", explain_agent)
 
     async def coalitions(self, request: web.Request) -> web.Response:
-        fleet, task = self._of(request, "state", "limit")
-        state = state_of(request, views.COALITION_STATES)
-        coalitions = first(request, views.coalitions(fleet_fold(task), fleet, state=state))
-        return _json({"at": _at(task), "fleet": fleet, "coalitions": coalitions})
+        return self._listed(
+            request,
+            "coalitions",
+            views.COALITION_STATES,
+            lambda fold, fleet, state: views.coalitions(fold, fleet, state=state),
+        )
 
     async def coalition(self, request: web.Request) -> web.Response:
         return self._about(request, "coalition", views.coalition)
@@ -97,8 +99,8 @@ class StateViews:
 
     async def plan(self, request: web.Request) -> web.Response:
         """The next plan, without making it; a policy patch that is posted says under which other policy."""
-        fleet, task = self._of(request)
         patch = await _patch_in(request) if request.method == "POST" else None
+        fleet, task = self._of(request)  # after the wait, in which the partition may have gone
         try:
             planned = self.dry_run(fleet_fold(task), fleet, patch)
         except InvalidRecord as error:
@@ -106,16 +108,32 @@ class StateViews:
         return _json({"at": _at(task), **planned})
 
     async def tasks(self, request: web.Request) -> web.Response:
-        fleet, task = self._of(request, "state", "limit")
-        state = state_of(request, views.TASK_STATES)
-        tasks = first(request, views.tasks(fleet_fold(task), fleet, state=state))
-        return _json({"at": _at(task), "fleet": fleet, "tasks": tasks})
+        return self._listed(
+            request,
+            "tasks",
+            views.TASK_STATES,
+            lambda fold, fleet, state: views.tasks(fold, fleet, state=state),
+        )
 
     async def task(self, request: web.Request) -> web.Response:
         return self._about(request, "task", views.task)
 
     async def explanation(self, request: web.Request) -> web.Response:
         return self._about(request, "task", explain)
+
+    def _listed(
+        self,
+        request: web.Request,
+        kind: str,
+        states: Collection[str],
+        find: Callable[[FleetFold, str, str | None], Iterator[dict[str, object]]],
+    ) -> web.Response:
+        """As many as are asked for of a kind, perhaps in one state only."""
+        fleet, task = self._of(request, "state", "limit")
+        state = state_of(request, states)
+        return _json(
+            {"at": _at(task), "fleet": fleet, kind: first(request, find(fleet_fold(task), fleet, state))}
+        )
 
     def _about(
         self,

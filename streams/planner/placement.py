@@ -133,7 +133,8 @@ class _Round:
         self.cost = 0
         self.truncated = False
         classes = snapshot.placeable
-        self._room = Room(snapshot.open if classes or snapshot.degraded else {}, planning.objective)
+        self._degraded = snapshot.degraded
+        self._room = Room(snapshot.open if classes or self._degraded else {}, planning.objective)
         self._served = dict(snapshot.served)
         self._heads = [_Head(c.queue[0][0], self._served.get(c.tenant, 0), c.queue[0], c) for c in classes]
         heapify(self._heads)
@@ -150,7 +151,7 @@ class _Round:
 
     def place(self) -> list[ProposedEntry]:
         """First what mends coalitions, whose other members wait or work already; then the most urgent tasks."""
-        repairs = [entry for task, row in self._snapshot.degraded if (entry := self._mend(task, row))]
+        repairs = [entry for task, row in self._degraded if (entry := self._mend(task, row))]
         while taken := self._take(MAX_ENTRIES - self._asked):
             for (band, kind), group in groupby(_in_parts(taken, self._snapshot.now), key=itemgetter(0)):
                 tasks = [task for _, task in group]

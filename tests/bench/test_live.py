@@ -9,7 +9,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from bench.live import _quantiles, app
+from bench.latency import quantiles
+from bench.live import QUANTILES, app
 
 PROGRAM = Path(__file__).resolve().parents[2] / "bench" / "live.py"
 
@@ -35,8 +36,12 @@ def test_every_task_ends_and_is_timed(kafka: str) -> None:
 
 
 def test_quantiles_are_values_that_were_measured() -> None:
-    assert _quantiles([float(number) for number in range(1, 101)]) == {"p50": 50.0, "p99": 99.0, "max": 100.0}
-    assert _quantiles([7.0]) == {"p50": 7.0, "p99": 7.0, "max": 7.0}
+    assert quantiles([float(number) for number in range(1, 101)], QUANTILES) == {
+        "p50": 50.0,
+        "p99": 99.0,
+        "max": 100.0,
+    }
+    assert quantiles([7.0], QUANTILES) == {"p50": 7.0, "p99": 7.0, "max": 7.0}
 
 
 def test_rates_that_are_none_are_refused() -> None:
