@@ -89,6 +89,7 @@ class Agent:
         self._handler: Handler | None = None
         self._life: Life | None = None
         self._starting: asyncio.Task[object] | None = None
+        self._start_over: asyncio.Event | None = None
         self._abandoned = False
 
     # -- life -----------------------------------------------------------------------------------------------
@@ -112,6 +113,7 @@ class Agent:
         if self._life is not None:
             return self
         starting = self._starting = asyncio.current_task()
+        over = self._start_over = asyncio.Event()
         self._abandoned = False
         try:
             self._life = await self._begin()
@@ -120,7 +122,8 @@ class Agent:
                 raise StartAbandoned(f"agent {self.agent_id} was told to end before it had started") from None
             raise
         finally:
-            self._starting = None
+            self._starting = self._start_over = None
+            over.set()
         return self
 
     async def _begin(self) -> Life:
@@ -140,8 +143,11 @@ class Agent:
         """Take no new work, let running work finish within ``stop_timeout``, say goodbye, close.
 
         Work that does not finish is cancelled and answered ``failed`` (``agent_stopped``), so that it begins
-        elsewhere at once. Safe to call twice.
+        elsewhere at once. Safe to call twice. A start that is under way ends first, so that nothing stays
+        registered, or runs on, after this has returned.
         """
+        if self._start_over is not None:
+            await self._start_over.wait()
         life = self._life
         if life is None:
             return

@@ -107,6 +107,11 @@ class _Running(ABC):
 
     _started = False
 
+    def __init__(self) -> None:
+        self._changing = threading.RLock()
+        """Held while it starts, so that a stop in another thread finds it started. A signal handler may call
+        ``stop`` in the very thread that starts: that must not wait for itself."""
+
     @abstractmethod
     def _open(self) -> Coroutine[object, object, object]: ...
 
@@ -114,23 +119,26 @@ class _Running(ABC):
     def _shut(self) -> Coroutine[object, object, None]: ...
 
     def start(self) -> Self:
-        if not self._started:
-            _loop.enter()
-            try:
-                _loop.run(self._open())
-            except BaseException:
-                _loop.leave()
-                raise
-            self._started = True
+        with self._changing:
+            if not self._started:
+                _loop.enter()
+                try:
+                    _loop.run(self._open())
+                except BaseException:
+                    _loop.leave()
+                    raise
+                self._started = True
         return self
 
     def stop(self) -> None:
-        if self._started:
+        with self._changing:
+            if not self._started:
+                return
             self._started = False
-            try:
-                _loop.run(self._shut())
-            finally:
-                _loop.leave()
+        try:
+            _loop.run(self._shut())
+        finally:
+            _loop.leave()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -151,6 +159,7 @@ class Connection(_Running):
         client_id: str = "coordinator-sdk",
         kafka: Mapping[str, object] | None = None,
     ) -> None:
+        super().__init__()
         self._inner = _connection.Connection(
             bootstrap_servers,
             topic_prefix=topic_prefix,
@@ -244,6 +253,7 @@ class Agent(_Running):
         stop_timeout: float = 10.0,
         on_stop: Literal["deregister", "offline"] = "deregister",
     ) -> None:
+        super().__init__()
         self._inner = _agent.Agent(
             agent_id,
             capabilities=capabilities,
@@ -413,6 +423,7 @@ class Client(_Running):
     """See :class:`coordinator.Client`."""
 
     def __init__(self, connection: Connection | None = None, *, fleet: str = "default") -> None:
+        super().__init__()
         self._inner = _client.Client(_inner_connection(connection), fleet=fleet)
 
     def _open(self) -> Coroutine[object, object, object]:

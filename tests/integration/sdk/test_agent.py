@@ -185,6 +185,18 @@ async def test_dedupe_fencing_and_answers_survive_a_restart(
     assert starts[1] > starts[0]
 
 
+async def test_a_stop_while_the_agent_starts_ends_it_and_leaves_nothing_registered(
+    peer: Peer, connection: Connection
+) -> None:
+    agent = Agent("a1", connection=connection)
+    run = asyncio.create_task(agent.run(return_epoch))
+    await asyncio.sleep(0)  # it has begun to start, and waits for the broker
+    assert not agent.running
+    await agent.stop()
+    await asyncio.wait_for(run, 10)
+    assert await peer.hear(lambda event: event["type"] == "agent_deregistered")
+
+
 async def test_directives_of_an_earlier_incarnation_are_not_executed_after_a_restart(
     peer: Peer, connection: Connection, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from coordinator import NotRunning, TaskFailed, sync
+from coordinator import Connection, NotRunning, TaskFailed, sync
 from tests.integration.sdk.peer import Peer
 
 
@@ -36,6 +36,25 @@ async def test_a_client_submits_and_waits_without_an_event_loop(here: Peer) -> N
     await here.result("task_completed", "t2")
     await here.result("task_failed", "t3", reason="attempts")
     assert await running == ["done", ["completed", "failed"], 2]
+
+
+async def test_a_stop_from_another_thread_while_the_agent_starts_ends_it(
+    here: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    connect = Connection.start
+
+    async def say_so_and_connect(connection: Connection) -> Connection:
+        begun.set()
+        return await connect(connection)
+
+    monkeypatch.setattr(Connection, "start", say_so_and_connect)
+    agent = sync.Agent("a1")
+    running = asyncio.create_task(asyncio.to_thread(agent.run, lambda directive: None))
+    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(agent.stop)
+    await asyncio.wait_for(running, 10)
+    assert await here.hear(lambda event: event["type"] == "agent_deregistered")
 
 
 async def test_an_agents_handlers_run_in_threads_until_it_is_stopped(here: Peer) -> None:
