@@ -121,6 +121,23 @@ class PlanningPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerPolicy:
+    """When an agent that fails at its tasks gets no more for a while. See ``models.fleet.breaker``."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    failures: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
+    """So many different tasks that ended badly on it, none completed in between, open an agent's breaker."""
+    pause: _Short = 30_000
+    """Milliseconds without new work, when it opens first; twice as many at each time that it opens again."""
+    longest_pause: _Long = 600_000
+    """Milliseconds: no pause is longer."""
+    share: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] = 0.1
+    """Share of the registered agents whose breakers may be open at the same time, one in any case: if more of them
+    fail, it is not their fault. 0 switches breakers off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """One fleet's policy. A new one per change: ``version`` only rises."""
 
@@ -135,6 +152,10 @@ class Policy:
     windows: WindowPolicy = field(default_factory=WindowPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     planning: PlanningPolicy = field(default_factory=PlanningPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    quarantine: _Count = 3
+    """Different agents on which attempts of a task must end for it to count as poisoned: people are told, and from
+    then on it waits for the longest back-off before each further attempt."""
     deliveries: _Count = 20
     """Rejections and ack timeouts after which a task fails: nobody wants it."""
     reject_cooldown: _Long = 30_000
@@ -200,6 +221,7 @@ def _merged(target: dict[str, object], patch: Mapping[str, object]) -> dict[str,
 __all__ = [
     "DEFAULT_POLICY",
     "TICK_INTERVAL",
+    "BreakerPolicy",
     "LivenessPolicy",
     "PlanningPolicy",
     "Policy",

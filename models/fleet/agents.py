@@ -13,7 +13,7 @@ from models.events import (
     ResourceReport,
     StatusUpdate,
 )
-from models.fleet import brake, coalitions, impossible, ledger, tasks
+from models.fleet import brake, breaker, coalitions, impossible, ledger, tasks
 from models.fleet.backlog import TaskClass
 from models.fleet.roster import Agent
 from models.fleet.rows import AgentRow, Outcome, micro
@@ -127,6 +127,7 @@ def operate(step: Step, fleet: FleetState, event: AgentCordoned | AgentUncordone
     else:
         row.cordoned = False
         row.drained = False
+        breaker.reset(step, fleet, agent)
     changed(step, fleet, agent)
     if isinstance(event, AgentDrained):
         ledger.command(step, fleet, agent, "drain", event.deadline)
@@ -171,6 +172,7 @@ def be_lost(step: Step, fleet: FleetState, agent: Agent, silence: int) -> None:
 
 def lose(step: Step, fleet: FleetState, agent: Agent, reason: str) -> None:
     """All directives of the agent end, unanswered; its tasks return. Whoever comes back starts empty-handed."""
+    _blame(step, fleet, agent, reason)
     for directive_id, directive in agent.in_order():
         ledger.end(step, fleet, directive_id)
         if directive.coalition_id is not None and directive.type != "leave_coalition":
@@ -181,6 +183,17 @@ def lose(step: Step, fleet: FleetState, agent: Agent, reason: str) -> None:
             task = step.state.tables.tasks.rows[fleet.key(directive.task_id)]
             # Who had not accepted it never began: the loss costs the task nothing.
             tasks.take_back(step, fleet, task, reason, "attempt" if directive.accepted else "nothing")
+
+
+def _blame(step: Step, fleet: FleetState, agent: Agent, reason: str) -> None:
+    """To be lost amid work is one failure, whatever the number of tasks; to leave is none."""
+    if not agent.registered:
+        return
+    for _, directive in agent.in_order():
+        if directive.type == "assign_task" and directive.accepted:
+            task = step.state.tables.tasks.rows[fleet.key(directive.task_id or "")]
+            breaker.failed(step, fleet, agent.id, task, reason)
+            return
 
 
 def changed(step: Step, fleet: FleetState, agent: Agent) -> None:

@@ -6,7 +6,7 @@ An answer counts while its directive is live, from its addressee, with the direc
 from __future__ import annotations
 
 from models.events import DirectiveResponse
-from models.fleet import coalitions, ledger, pace, tasks
+from models.fleet import breaker, coalitions, ledger, pace, tasks
 from models.fleet.rows import DirectiveRow, Outcome
 from models.fleet.state import FleetState
 from models.fleet.step import Step
@@ -60,10 +60,12 @@ def _answer_assignment(
         tasks.take_back(step, fleet, task, event.reason or "rejected", "delivery")
     elif event.outcome == "completed":
         pace.learn(step, fleet, task, directive)
+        breaker.succeeded(step, fleet, directive.agent_id)
         ledger.end(step, fleet, event.directive_id, event.outcome)
         tasks.finish(step, fleet, task, "completed", event.reason, event.result)
     elif event.outcome == "failed":
         ledger.end(step, fleet, event.directive_id, event.outcome)
+        breaker.failed(step, fleet, directive.agent_id, task, event.reason or "failed")
         tasks.take_back(step, fleet, task, event.reason or "failed", "attempt", backoff=True)
     elif _begins(step, directive, event):
         tasks.start(step, fleet, task)
@@ -79,9 +81,12 @@ def _answer_as_member(
         coalitions.left(step, fleet, directive, event.reason or event.outcome, "delivery")
     elif event.outcome == "failed":
         ledger.end(step, fleet, event.directive_id, event.outcome)
+        task = step.state.tables.tasks.rows[fleet.key(directive.task_id or "")]
+        breaker.failed(step, fleet, directive.agent_id, task, event.reason or "failed")
         coalitions.failed(step, fleet, directive, event.reason or "failed")
     elif event.outcome == "completed" and not joining:
         ledger.end(step, fleet, event.directive_id, event.outcome)
+        breaker.succeeded(step, fleet, directive.agent_id)
         coalitions.completed(step, fleet, directive, event.result)
     elif _begins(step, directive, event):
         coalitions.accepted(step, fleet, directive)

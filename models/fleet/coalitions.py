@@ -86,7 +86,7 @@ def failed(step: Step, fleet: FleetState, directive: DirectiveRow, reason: str) 
     task, _, member = _about(step, fleet, directive)
     member.directive_id = None
     dissolve(step, fleet, task, reason)
-    tasks.take_back(step, fleet, task, reason, "attempt", backoff=True)
+    tasks.take_back(step, fleet, task, reason, "attempt", agent_id=member.agent_id, backoff=True)
 
 
 def left(step: Step, fleet: FleetState, directive: DirectiveRow, reason: str, counts: tasks.Counts) -> None:

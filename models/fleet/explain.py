@@ -12,10 +12,11 @@ from models.fleet import coalitions
 from models.fleet.backlog import rank
 from models.fleet.feasibility import MEANING, REASONS, Reason, feasibility, never, not_now, unavailable
 from models.fleet.fold import FleetFold
+from models.fleet.roster import Agent
 from models.fleet.rows import MICRO, EndedTaskRow, TaskRow
 from models.fleet.state import FleetState
 
-_BUSY: frozenset[Reason] = frozenset({"no_credit", "resource_held"})
+_BUSY: frozenset[Reason] = frozenset({"no_credit", "probation", "resource_held"})
 
 
 def explain(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object] | None:
@@ -58,7 +59,7 @@ def explain_agent(fold: FleetFold, fleet_name: str, agent_id: str) -> dict[str, 
         if task_class.queue:
             reason = never(task_class, agent.shape) or not_now(task_class, agent, 0, now) or "eligible"
             counts[reason] = counts.get(reason, 0) + len(task_class.queue)
-    full = agent.held_slots >= agent.shape.slots
+    full = agent.held_slots >= agent.credits
     return {
         "agent_id": agent_id,
         "fleet": fleet_name,
@@ -67,7 +68,8 @@ def explain_agent(fold: FleetFold, fleet_name: str, agent_id: str) -> dict[str, 
         "as_of": _as_of(fold),
         "pending": fleet.pending,
         "counts": {str(reason): counts[reason] for reason in REASONS if reason in counts},
-        "slots": {"total": agent.shape.slots, "held": agent.held_slots},
+        "slots": {"total": agent.shape.slots, "usable": agent.credits, "held": agent.held_slots},
+        "breaker": _breaker(agent),
         "speed": round(agent.row.speed, 3),
         "directives": [
             {
@@ -79,6 +81,16 @@ def explain_agent(fold: FleetFold, fleet_name: str, agent_id: str) -> dict[str, 
             }
             for directive_id, row in agent.in_order()
         ],
+    }
+
+
+def _breaker(agent: Agent) -> dict[str, object]:
+    row = agent.row
+    return {
+        "state": agent.breaker,
+        "failed": row.failed,
+        "until": seconds(row.tripped_until) if row.tripped_until else None,
+        "openings": row.trips,
     }
 
 

@@ -24,8 +24,10 @@ Reason: TypeAlias = Literal[
     "drained",
     "cordoned",
     "draining",
+    "tripped",
     "cooling_down",
     "no_credit",
+    "probation",
     "resource_held",
     "eligible",
 ]
@@ -44,8 +46,10 @@ MEANING: dict[Reason, str] = {
     "drained": "is being drained by an operator",
     "cordoned": "is cordoned by an operator",
     "draining": "says that it is draining",
+    "tripped": "failed at several tasks in a row and gets no new work for a while",
     "cooling_down": "rejected or ignored this task a moment ago and is not asked again yet",
     "no_credit": "has no free slot for it",
+    "probation": "failed at several tasks in a row and gets few at once until it completes some",
     "resource_held": "holds too much of a resource for other tasks",
     "eligible": "could take it now",
 }
@@ -96,8 +100,8 @@ def not_now(needs: Needs, agent: Agent, skipped_until: int, now: int) -> Reason 
         return away
     if now < skipped_until:
         return "cooling_down"
-    if agent.held_slots + needs.slots > agent.shape.slots:
-        return "no_credit"
+    if agent.held_slots + needs.slots > agent.credits:
+        return "no_credit" if agent.held_slots + needs.slots > agent.shape.slots else "probation"
     for name, amount in needs.resources.items():
         if agent.held_resources.get(name, 0) + amount > agent.shape.resources.get(name, 0):
             return "resource_held"
@@ -119,4 +123,6 @@ def unavailable(agent: Agent) -> Reason | None:
         return "cordoned"
     if row.status == "draining":
         return "draining"
+    if row.tripped_until:
+        return "tripped"
     return None

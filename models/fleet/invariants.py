@@ -116,7 +116,7 @@ def _check_agents(state: State, fleet: FleetState) -> None:
             for resource, amount in row.resources.items():
                 resources[resource] = resources.get(resource, 0) + amount
         assert agent.held_resources == {k: v for k, v in resources.items() if v}, f"agent {name}: resources"
-        has_room = agent.registered and held < agent.shape.slots and unavailable(agent) is None
+        has_room = agent.registered and held < agent.credits and unavailable(agent) is None
         assert agent.open == (agent.id in fleet.open) == has_room, f"agent {name} is open: {agent.open}"
         gone = (
             not agent.registered or agent.row.liveness == "lost" or agent.row.status in ("offline", "error")
@@ -126,6 +126,10 @@ def _check_agents(state: State, fleet: FleetState) -> None:
             assert not working, f"agent {name} is gone and has live directives"
     silent = [agent for agent in fleet.agents.values() if agent.row.liveness == "suspected"]
     assert fleet.suspected == len(silent), f"fleet {fleet.name} miscounts its suspected agents"
+    tripped = sum(agent.registered and agent.row.tripped_until > 0 for agent in fleet.agents.values())
+    assert fleet.tripped == tripped, f"fleet {fleet.name} miscounts its open breakers"
+    for agent in fleet.agents.values():
+        assert agent.row.limit is not None or not agent.row.tripped_until, f"breaker of {agent.id}"
     held_back = {agent.id for agent in silent if agent.row.held_since}
     assert fleet.held_back.keys() == held_back, f"fleet {fleet.name} holds back others than it says"
     assert fleet.row.brake_due or not held_back, f"fleet {fleet.name} holds back {held_back} for ever"

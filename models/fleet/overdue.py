@@ -6,7 +6,7 @@ log. What has not been answered by then was not answered in time, however far be
 
 from __future__ import annotations
 
-from models.fleet import brake, coalitions, impossible, ledger, pace, reports, tasks
+from models.fleet import brake, breaker, coalitions, impossible, ledger, pace, reports, tasks
 from models.fleet.rows import SourceRow
 from models.fleet.state import State, directive_due
 from models.fleet.step import Step
@@ -123,6 +123,8 @@ def run(step: Step) -> None:
             _deadline_passed(step, key, due)
         elif kind == "brake":
             brake.review(step, key, due)
+        elif kind == "breaker":
+            breaker.review(step, key, due)
         elif kind == "coalition":
             coalitions.given_up(step, key, due)
             coalitions.forget(step, key, due)
@@ -146,6 +148,8 @@ def _directive_overdue(step: Step, due: int, directive_id: str) -> None:
     if row.type not in ("assign_task", "join_coalition"):
         ledger.repeat(step, fleet, directive_id)
         return
+    task = step.state.tables.tasks.rows[fleet.key(row.task_id or "")]
+    breaker.failed(step, fleet, row.agent_id, task, "run_timeout" if row.accepted else "ack_timeout")
     if row.coalition_id is not None:
         ledger.withdraw(step, fleet, directive_id)
         if row.accepted:
@@ -153,7 +157,6 @@ def _directive_overdue(step: Step, due: int, directive_id: str) -> None:
         else:
             coalitions.left(step, fleet, row, "ack_timeout", "delivery")
         return
-    task = step.state.tables.tasks.rows[fleet.key(row.task_id or "")]
     ledger.withdraw(step, fleet, directive_id)
     if row.accepted:
         tasks.take_back(step, fleet, task, "run_timeout", "attempt", backoff=True)

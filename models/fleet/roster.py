@@ -75,7 +75,7 @@ class Shapes(dict[ShapeKey, Shape]):
 class Agent:
     """One agent with its live directives and the credit they hold."""
 
-    __slots__ = ("held_resources", "held_slots", "id", "live", "open", "row", "shape", "silent")
+    __slots__ = ("held_resources", "held_slots", "id", "live", "open", "row", "shape", "silent", "tripped")
 
     def __init__(self, row: AgentRow, shape: Shape) -> None:
         self.id = row.agent_id
@@ -88,10 +88,23 @@ class Agent:
         """Whether it gets new work and has a free slot; kept by ``State``."""
         self.silent = False
         """Whether it counts among the suspected of its fleet; kept by ``State``."""
+        self.tripped = False
+        """Whether it counts among those whose breaker is open; kept by ``State``."""
 
     @property
     def registered(self) -> bool:
         return self.row.liveness != "deregistered"
+
+    @property
+    def credits(self) -> int:
+        """How many slots it may be given work for: all, unless it is on probation."""
+        limit = self.row.limit
+        return self.shape.slots if limit is None else min(limit, self.shape.slots)
+
+    @property
+    def breaker(self) -> str:
+        """``closed``, ``open`` or ``half_open``."""
+        return "closed" if self.row.limit is None else "open" if self.row.tripped_until else "half_open"
 
     def hold(self, directive_id: str, directive: DirectiveRow) -> None:
         self.live[directive_id] = directive

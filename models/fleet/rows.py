@@ -134,6 +134,14 @@ class AgentRow(msgspec.Struct, array_like=True):
     """Issue time of the last task that this was learned from; 0 before the first."""
     held_since: int = 0
     """Issue time since which its loss is held back by the brake; 0 if it is not."""
+    failed: list[str] = msgspec.field(default_factory=list)
+    """Ids of tasks that ended badly here since the last one that it completed: see ``breaker``."""
+    limit: int | None = None
+    """How many of its slots it gets work for while it is not fully trusted."""
+    tripped_until: int = 0
+    """Fleet time until which it gets no new work, since its breaker is open; 0 if it is not."""
+    trips: int = 0
+    """How often it has opened since it was last closed."""
 
 
 class TaskRow(msgspec.Struct, array_like=True):
@@ -190,6 +198,8 @@ class TaskRow(msgspec.Struct, array_like=True):
     """Levels of priority that it has gained by waiting."""
     coalition_id: str | None = None
     """Of the coalition that has it, while it is not pending."""
+    failed_on: list[str] = msgspec.field(default_factory=list)
+    """Different agents on which attempts of it ended, as far as the policy's ``quarantine`` counts."""
 
     @property
     def team(self) -> Team | None:

@@ -40,6 +40,7 @@ class FleetState:
         "row",
         "shapes",
         "suspected",
+        "tripped",
         "waiting",
     )
 
@@ -57,6 +58,8 @@ class FleetState:
         """Registered agents that are suspected, those whose loss is held back included."""
         self.held_back: dict[str, None] = {}
         """Ids of these latter."""
+        self.tripped = 0
+        """Registered agents whose breaker is open."""
         self.classes: dict[str, TaskClass] = {}
         self.degraded: dict[str, str] = {}
         """Ids of coalitions that lack members, to the ids of their tasks."""
@@ -134,18 +137,22 @@ class State:
         fleet.agents[row.agent_id] = agent
         return agent
 
-    def _notice_silence(self, fleet: FleetState, agent: Agent) -> None:
+    def _count(self, fleet: FleetState, agent: Agent) -> None:
         silent = agent.row.liveness == "suspected"
         if silent != agent.silent:
             agent.silent = silent
             fleet.suspected += 1 if silent else -1
+        tripped = agent.registered and agent.row.tripped_until > 0
+        if tripped != agent.tripped:
+            agent.tripped = tripped
+            fleet.tripped += 1 if tripped else -1
         if agent.row.held_since:
             fleet.held_back[agent.id] = None
         else:
             fleet.held_back.pop(agent.id, None)
 
     def _reshape(self, fleet: FleetState, agent: Agent) -> list[TaskClass]:
-        self._notice_silence(fleet, agent)
+        self._count(fleet, agent)
         old = agent.shape
         key = shape_key(agent.row)
         was_member = agent.id in old.agents
@@ -174,7 +181,7 @@ class State:
         return [c for c in fleet.classes.values() if c.impossible != (c.id in before)]
 
     def _reopen(self, fleet: FleetState, agent: Agent) -> None:
-        if not (agent.registered and agent.held_slots < agent.shape.slots and unavailable(agent) is None):
+        if not (agent.registered and agent.held_slots < agent.credits and unavailable(agent) is None):
             self._close(fleet, agent)
         elif not agent.open:
             agent.open = True
@@ -331,6 +338,9 @@ class State:
             due = coalition.act_by or coalition.forget_at
             if due:
                 yield due, "coalition", key
+        for key, agent in tables.agents.rows.items():
+            if agent.tripped_until:
+                yield agent.tripped_until, "breaker", key
         for key, pace in tables.paces.rows.items():
             yield pace.forget_at, "pace", key
         for key, impossible in tables.impossible.rows.items():

@@ -76,22 +76,32 @@ def start(step: Step, fleet: FleetState, task: TaskRow) -> None:
 
 
 def take_back(
-    step: Step, fleet: FleetState, task: TaskRow, reason: str, counts: Counts, *, backoff: bool = False
+    step: Step,
+    fleet: FleetState,
+    task: TaskRow,
+    reason: str,
+    counts: Counts,
+    *,
+    agent_id: str | None = None,
+    backoff: bool = False,
 ) -> None:
     """The task's assignment has ended without completing it: back into the queue, unless a limit is reached.
 
     Args:
         reason: Why the assignment ended; it becomes the task's if this was its last.
         counts: What the end costs the task.
+        agent_id: On whom it ended; its assignee by default.
         backoff: Whether to wait before the next attempt: after failures, which may well repeat at once.
             What another agent can cure at once (rejection, silence, loss) does not wait.
     """
     task.directive_id = None
-    failure = charge(step, fleet, task, reason, counts, task.agent_id)
+    failure = charge(step, fleet, task, reason, counts, agent_id or task.agent_id)
     if failure is not None:
         finish(step, fleet, task, "failed", failure)
         return
-    if backoff:
+    if counts == "attempt" and len(task.failed_on) >= fleet.policy.quarantine:
+        task.retry_at = step.now + fleet.policy.retry.cap
+    elif backoff:
         task.retry_at = step.now + retry_delay(fleet.policy.retry, task.task_id, task.epoch, task.attempts)
     task.pending_since = step.now
     impossible.review(step, fleet, step.state.make_pending(fleet, task))
@@ -112,6 +122,7 @@ def charge(
         task.attempts += 1
         if task.attempts >= task.max_attempts:
             return reason
+        _blame(step, fleet, task, reason, agent_id)
     if counts == "delivery":
         task.deliveries += 1
         if task.deliveries >= policy.deliveries:
@@ -120,6 +131,22 @@ def charge(
         task.skips = {agent: until for agent, until in task.skips.items() if until > step.now}
         task.skips[agent_id] = step.now + policy.reject_cooldown
     return None
+
+
+def _blame(step: Step, fleet: FleetState, task: TaskRow, reason: str, agent_id: str | None) -> None:
+    """A task that ends badly on several agents is more likely to blame than they are."""
+    quarantine = fleet.policy.quarantine
+    if agent_id is None or agent_id in task.failed_on or len(task.failed_on) >= quarantine:
+        return
+    task.failed_on = [*task.failed_on, agent_id]
+    if len(task.failed_on) == quarantine:
+        details = {
+            "agents": task.failed_on,
+            "attempts": task.attempts,
+            "max_attempts": task.max_attempts,
+            "pause": fleet.policy.retry.cap / 1000,
+        }
+        step.alert(fleet.name, "task_poisoned", task.task_id, reason, details)
 
 
 def finish(

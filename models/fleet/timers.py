@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 MomentKind: TypeAlias = Literal[
     "alert",
     "brake",
+    "breaker",
     "coalition",
     "deadline",
     "directive",
@@ -17,10 +18,10 @@ MomentKind: TypeAlias = Literal[
     "task",
     "window",
 ]
-"""What happens then: an alert may be raised again, losses that were held back are looked at, a coalition is given
-up, a pending task is past its deadline, an ended directive or task or how long tasks of a class took is forgotten,
-an impossible class gets its alert, a task has waited so long that it counts as of a higher priority, a report goes
-out."""
+"""What happens then: an alert may be raised again, losses that were held back are looked at, an agent whose
+breaker is open may be tried again, a coalition is given up, a pending task is past its deadline, an ended
+directive or task or how long tasks of a class took is forgotten, an impossible class gets its alert, a task has
+waited so long that it counts as of a higher priority, a report goes out."""
 
 _ROOM = 1_024
 """Entries that are never worth clearing up."""

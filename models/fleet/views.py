@@ -29,11 +29,14 @@ AGENT_STATES: tuple[str, ...] = (
     *get_args(Status),
     "drained",
     "cordoned",
+    "tripped",
+    "probation",
     "suspected",
     "lost",
     "deregistered",
 )
 """Several may hold at once: see :func:`agent_states`."""
+_BREAKER_FLAGS = {"tripped": "open", "probation": "half_open"}
 COALITION_STATES: tuple[str, ...] = get_args(CoalitionState)
 
 
@@ -56,6 +59,7 @@ def agent_states(agent: Mapping[str, Any]) -> list[str]:
     """The states of an agent as :func:`agents` shows it, the gravest first: what was found out about it, then how
     much it has to do."""
     flags = [flag for flag in ("drained", "cordoned") if agent.get(flag)]
+    flags += [flag for flag, state in _BREAKER_FLAGS.items() if agent.get("breaker") == state]
     # What an agent said of itself before it fell silent is no news.
     return [str(agent["liveness"]), *flags] if agent["liveness"] != "alive" else [*flags, _work(agent)]
 
@@ -65,7 +69,7 @@ def _work(agent: Mapping[str, Any]) -> str:
     status = str(agent["status"])
     if status not in ("active", "idle", "busy"):
         return status
-    return "idle" if not agent["held"] else "busy" if agent["held"] >= agent["slots"] else "active"
+    return "idle" if not agent["held"] else "busy" if agent["held"] >= agent["usable"] else "active"
 
 
 def tasks(
@@ -185,10 +189,12 @@ def _agent(agent: Agent) -> dict[str, object]:
         "status": row.status,
         "liveness": row.liveness,
         "unavailable": unavailable(agent),
+        "breaker": agent.breaker,
         "cordoned": row.cordoned,
         "drained": row.drained,
         "capabilities": row.capabilities,
         "slots": row.slots,
+        "usable": agent.credits,
         "held": agent.held_slots,
         "resources": {
             name: {

@@ -21,6 +21,8 @@ STATES = (
     "error",
     "drained",
     "cordoned",
+    "tripped",
+    "probation",
     "suspected",
     "lost",
     "deregistered",

@@ -31,6 +31,8 @@ STYLES = {
     "busy": "cyan",
     "draining": "yellow",
     "cordoned": "yellow",
+    "tripped": "bold yellow",
+    "probation": "yellow",
     "suspected": "bold yellow",
     "offline": "red",
     "error": "bold red",

@@ -117,6 +117,7 @@ _OF_TASKS = {
     "resource": "require more of a resource than it has",
     "slots": "take more slots than it has",
     "no_credit": "take more slots than it has free",
+    "probation": "take more slots than it gets work for until it has completed some",
     "resource_held": "require more of a resource than it has free",
     "eligible": "could go to it now",
 }

@@ -32,7 +32,7 @@ class Room:
         self.agents = [open_agents[agent_id] for agent_id in sorted(open_agents)][:MAX_AGENTS]
         shapes = [agent.shape for agent in self.agents]
         self._shape_of = np.array([shape.number for shape in shapes], np.int64)
-        self._slots = np.array([shape.slots for shape in shapes], np.int64)
+        self._slots = np.array([agent.credits for agent in self.agents], np.int64)
         self._held = np.array([agent.held_slots for agent in self.agents], np.int64)
         # As :func:`models.objective.slowness` has it.
         speeds = np.array([agent.row.speed for agent in self.agents], np.float64)
@@ -131,7 +131,7 @@ class Room:
     def cost(self, position: int, task: TaskRow, held: int) -> int:
         """What the task costs on an agent of whose slots so many are held."""
         slowness = int(self._slowness[position])
-        slots = self.agents[position].shape.slots
+        slots = int(self._slots[position])
         penalties = self.penalties(task)
         missed = 0 if penalties is None else int(penalties[position])
         load = objective.slot(self._weights, held, slots, task.slots)

@@ -94,6 +94,7 @@ events = st.one_of(
                 {"deliveries": 1},
                 {"no such thing": 1},
                 {"planning": {"ageing": 1, "tenants": {"x": 3}}},
+                {"breaker": {"share": 0}, "quarantine": 2},
             ]
         ),
         version=st.integers(1, 4),
@@ -102,6 +103,15 @@ events = st.one_of(
 
 
 PRELUDE: list[dict[str, Any]] = [
+    {
+        "type": "policy_changed",
+        "version": 1,
+        "policy": {
+            "breaker": {"failures": 1, "pause": 2, "share": 1},
+            "quarantine": 1,
+            "retry": {"base": 0, "cap": 0},
+        },
+    },
     {"type": "agent_registered", "agent_id": "a1", "capabilities": ["saw"], "slots": 2, "incarnation": 1},
     {
         "type": "agent_registered",

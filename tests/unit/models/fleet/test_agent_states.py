@@ -8,7 +8,7 @@ from models.fleet.views import agent_states
 
 
 def agent(**fields: object) -> dict[str, object]:
-    return {"liveness": "alive", "status": "active", "held": 0, "slots": 2, **fields}
+    return {"liveness": "alive", "status": "active", "held": 0, "slots": 2, "usable": 2, **fields}
 
 
 @pytest.mark.parametrize(("held", "word"), [(0, "idle"), (1, "active"), (2, "busy"), (3, "busy")])
@@ -28,3 +28,8 @@ def test_a_silent_agents_last_word_is_no_state() -> None:
 
 def test_what_was_decided_about_an_agent_comes_before_what_it_has_to_do() -> None:
     assert agent_states(agent(drained=True, cordoned=True, held=1)) == ["drained", "cordoned", "active"]
+
+
+def test_an_agent_that_gets_less_work_than_it_has_slots_says_so() -> None:
+    assert agent_states(agent(breaker="open")) == ["tripped", "idle"]
+    assert agent_states(agent(breaker="half_open", usable=1, held=1)) == ["probation", "busy"]

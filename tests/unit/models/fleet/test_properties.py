@@ -163,4 +163,6 @@ def test_the_random_logs_above_reach_deep_states() -> None:
         "task_completed",
         "join_coalition",
         "leave_coalition",
+        "breaker_opened",
+        "task_poisoned",
     }

@@ -47,10 +47,17 @@ def scene(agents: int = 3) -> Scene:
         worker_state="ready",
         summary={"tasks": {"pending": 4, "running": 2, "impossible": 1}},
         agents=[
-            {"agent_id": f"a{number}", "status": "busy", "liveness": "alive", "slots": 2, "held": 1}
+            {
+                "agent_id": f"a{number}",
+                "status": "busy",
+                "liveness": "alive",
+                "slots": 2,
+                "held": 1,
+                "usable": 2,
+            }
             for number in range(1, agents)
         ]
-        + [{"agent_id": "z", "status": "idle", "liveness": "lost", "slots": 12, "held": 3}],
+        + [{"agent_id": "z", "status": "idle", "liveness": "lost", "slots": 12, "held": 3, "usable": 12}],
         oldest={"task_id": "t9", "reason": "capacity"},
         wanted=10,
         submitted=1,
