@@ -6,7 +6,7 @@ An answer counts while its directive is live, from its addressee, with the direc
 from __future__ import annotations
 
 from models.events import DirectiveResponse
-from models.fleet import breaker, coalitions, ledger, pace, tasks
+from models.fleet import breaker, coalitions, ledger, pace, stuck, tasks
 from models.fleet.rows import DirectiveRow, Outcome
 from models.fleet.state import FleetState
 from models.fleet.step import Step
@@ -69,6 +69,7 @@ def _answer_assignment(
         tasks.take_back(step, fleet, task, event.reason or "failed", "attempt", backoff=True)
     elif _begins(step, directive, event):
         tasks.start(step, fleet, task)
+        stuck.watch(step, fleet, task, event.directive_id, directive)
 
 
 def _answer_as_member(
@@ -96,6 +97,7 @@ def _begins(step: Step, directive: DirectiveRow, event: DirectiveResponse) -> bo
     """Note an answer that ends nothing; whether it is the first one, which accepts the directive."""
     if event.progress is not None:
         directive.progress = event.progress
+        directive.heard_at = step.now
         step.state.tables.directives.touch(event.directive_id)
     if directive.accepted:
         return False

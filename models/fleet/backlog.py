@@ -25,9 +25,12 @@ Rank: TypeAlias = tuple[int, int, int, str]
 
 def rank(task: TaskRow) -> Rank:
     """Sorts tasks: higher priority first, then the one that must start the earlier, then the older, then by id."""
-    # The latest start that meets the deadline on an agent of speed 1, so that the order is that of their slack.
-    start = LAST_MILLISECOND + 1 if task.deadline is None else task.deadline - round(task.size * 1000)
-    return (-task.priority - task.promotions, start, task.sequence, task.task_id)
+    return (-task.priority - task.promotions, latest_start(task), task.sequence, task.task_id)
+
+
+def latest_start(task: TaskRow) -> int:
+    """When an agent of speed 1 must begin to meet the deadline: its order is that of the tasks' slack."""
+    return LAST_MILLISECOND + 1 if task.deadline is None else task.deadline - round(task.size * 1000)
 
 
 def class_id_of(

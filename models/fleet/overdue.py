@@ -6,7 +6,8 @@ log. What has not been answered by then was not answered in time, however far be
 
 from __future__ import annotations
 
-from models.fleet import brake, breaker, coalitions, impossible, ledger, pace, reports, tasks
+from models.fields import seconds
+from models.fleet import brake, breaker, coalitions, impossible, ledger, pace, reports, stuck, tasks
 from models.fleet.rows import SourceRow
 from models.fleet.state import State, directive_due
 from models.fleet.step import Step
@@ -130,6 +131,10 @@ def run(step: Step) -> None:
             coalitions.forget(step, key, due)
         elif kind == "pace":
             pace.forget(step, key, due)
+        elif kind == "stuck":
+            stuck.review(step, key, due)
+        elif kind == "risk":
+            _deadline_at_risk(step, key)
         elif kind == "promotion":
             _promotion_due(step, key, due)
         elif kind == "impossible":
@@ -168,6 +173,23 @@ def _deadline_passed(step: Step, key: str, due: int) -> None:
     task = step.state.tables.tasks.get(key)
     if task is not None and task.state == "pending" and task.deadline == due:
         tasks.finish(step, step.state.fleets[task.fleet], task, "failed", "deadline")
+
+
+def _deadline_at_risk(step: Step, key: str) -> None:
+    """An agent of usual speed would have to begin now."""
+    task = step.state.tables.tasks.get(key)
+    if task is None or task.state != "pending" or task.risk_alerted or task.deadline is None:
+        return
+    task.risk_alerted = True
+    step.state.tables.tasks.touch(key)
+    fleet = step.state.fleets[task.fleet]
+    details = {
+        "deadline": seconds(task.deadline),
+        "size": task.size,
+        "priority": task.priority,
+        "waiting": (step.now - task.submitted_at) / 1000,
+    }
+    step.alert(fleet.name, "deadline_at_risk", task.task_id, "pending", details)
 
 
 def _promotion_due(step: Step, key: str, due: int) -> None:

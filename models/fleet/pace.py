@@ -7,12 +7,15 @@ is usual for its class has speed 2. Only ``+ - * /`` touch floats, which IEEE 75
 
 from __future__ import annotations
 
+from models import histogram
 from models.fleet.rows import DirectiveRow, PaceRow, TaskRow
 from models.fleet.state import FleetState
 from models.fleet.step import Step
 
 CLASS_MEMORY = 100
 """Completed tasks over which the pace of a class is averaged."""
+_QUANTILE_MEMORY = 1_000
+"""Completed tasks of a class that are counted before the older ones begin to fade."""
 _SIZE_MIN = 0.001
 _SHORTEST_MEMORY = 3_600_000
 """Milliseconds."""
@@ -28,6 +31,7 @@ def learn(step: Step, fleet: FleetState, task: TaskRow, directive: DirectiveRow)
     row = paces.get(key)
     if row is None:
         row = PaceRow(mean=took, count=1, forget_at=step.now + _memory(fleet))
+        _count(row, took)
         step.state.timers.moment(row.forget_at, "pace", key)
         paces.put(key, row)
         return  # the first one shows nothing of its agent: there is nobody to compare it with
@@ -41,7 +45,16 @@ def learn(step: Step, fleet: FleetState, task: TaskRow, directive: DirectiveRow)
     step.state.tables.agents.touch(fleet.key(agent.agent_id))
     row.count = min(row.count + 1, CLASS_MEMORY)
     row.mean += (took - row.mean) / row.count
+    _count(row, took)
     paces.touch(key)
+
+
+def _count(row: PaceRow, took: float) -> None:
+    histogram.add(row.times, round(took))
+    row.seen += 1
+    if row.seen > _QUANTILE_MEMORY:
+        histogram.fade(row.times)
+        row.seen = histogram.size(row.times)
 
 
 def forget(step: Step, key: str, due: int) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from models.events import DEFAULT_HEARTBEAT_INTERVAL, Status
 from models.fleet.team import Team, team_of
 from models.fold import Table
+from models.histogram import Histogram
 from models.outputs import DirectiveType
 
 Liveness: TypeAlias = Literal["alive", "suspected", "lost", "deregistered"]
@@ -194,12 +195,15 @@ class TaskRow(msgspec.Struct, array_like=True):
     last_reason: str | None = None
     """Why the last assignment ended."""
     impossible_alerted: bool = False
+    """Whether people know that nobody could ever hold it."""
     promotions: int = 0
     """Levels of priority that it has gained by waiting."""
     coalition_id: str | None = None
     """Of the coalition that has it, while it is not pending."""
     failed_on: list[str] = msgspec.field(default_factory=list)
     """Different agents on which attempts of it ended, as far as the policy's ``quarantine`` counts."""
+    risk_alerted: bool = False
+    """Whether people know that it will hardly meet its deadline."""
 
     @property
     def team(self) -> Team | None:
@@ -257,6 +261,12 @@ class DirectiveRow(msgspec.Struct, array_like=True):
     """Of the coalition that it is about."""
     role: str | None = None
     """Its addressee's, there."""
+    heard_at: int = 0
+    """Issue time of the last answer that told of progress; 0 before."""
+    patience: int = 0
+    """Milliseconds without any after which the task counts as stuck; 0 if nobody can say."""
+    stuck_at: int = 0
+    """Fleet time at which that is looked at next; 0 if it is not, or people know."""
 
 
 class EndedDirectiveRow(msgspec.Struct, array_like=True):
@@ -317,6 +327,10 @@ class PaceRow(msgspec.Struct, array_like=True):
     """Completed tasks that this was learned from, as far as they count."""
     forget_at: int
     """Fleet time after which it may be forgotten; it is not while tasks go on to complete."""
+    times: Histogram = msgspec.field(default_factory=dict)
+    """Of the milliseconds for each unit of size; older ones count for less."""
+    seen: int = 0
+    """How many are counted there."""
 
 
 class ImpossibleRow(msgspec.Struct, array_like=True):

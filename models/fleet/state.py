@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from models.fleet import tenants
-from models.fleet.backlog import TaskClass, rank
+from models.fleet.backlog import TaskClass, latest_start, rank
 from models.fleet.feasibility import unavailable
 from models.fleet.roster import Agent, Shape, Shapes, shape_key
 from models.fleet.rows import AgentRow, ClockRow, DirectiveRow, FleetRow, SourceRow, Tables, TaskRow
@@ -214,6 +214,8 @@ class State:
         key = fleet.key(task.task_id)
         if task.deadline is not None:
             self.timers.moment(task.deadline, "deadline", key)
+            if not task.risk_alerted:
+                self.timers.moment(latest_start(task), "risk", key)
         self.timers.moment(fleet.promotion_due(task), "promotion", key)
         self.tables.tasks.touch(key)
         return task_class
@@ -327,6 +329,11 @@ class State:
                 yield self.fleets[task.fleet].promotion_due(task), "promotion", key
                 if task.deadline is not None:
                     yield task.deadline, "deadline", key
+                    if not task.risk_alerted:
+                        yield latest_start(task), "risk", key
+        for key, directive in tables.directives.rows.items():
+            if directive.stuck_at:
+                yield directive.stuck_at, "stuck", key
         for key, ended_task in tables.ended_tasks.rows.items():
             yield ended_task.forget_at, "task", key
         for key, ended_directive in tables.ended_directives.rows.items():

@@ -155,7 +155,7 @@ def test_a_pending_task_past_its_deadline_fails(log: FleetLog) -> None:
 
 def test_a_deadline_is_past_only_after_its_millisecond(log: FleetLog) -> None:
     log.task(deadline=(log.now + 1_000) / 1000)
-    assert not log.tick(1_000)
+    assert not log.tick(1_000).results()
     assert log.tick(1).result["reason"] == "deadline"
 
 
