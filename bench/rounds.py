@@ -15,8 +15,8 @@ from streams.planner import WaterFillPlanner, encode_plan, snapshot
 _NOW = 1_763_800_000_000
 
 
-class _Log:
-    """A partition of the fleet log, each record folded at once."""
+class Log:
+    """A partition of the fleet log in memory, each record folded at once."""
 
     def __init__(self) -> None:
         self.fold = FleetFold(0, 1)
@@ -38,7 +38,7 @@ def place(instance: Instance) -> tuple[Placement, list[float]]:
 
     Slots that are used in the instance are held by other tasks; speeds are what the fold would have learned.
     """
-    log = _Log()
+    log = Log()
     agents = log.fold.state.tables.agents
     for agent in instance.agents.values():
         name = agent.agent_id

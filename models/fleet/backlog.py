@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from models.codec import encode
 from models.fields import LAST_MILLISECOND
-from models.fleet.feasibility import never
+from models.fleet.feasibility import Reason, never
 from models.fleet.roster import Shape, ShapeKey, Shapes
 from models.fleet.rows import TaskRow
 
 Rank: TypeAlias = tuple[int, int, int, str]
+Survey: TypeAlias = tuple[dict[str, int], dict[str, str] | None]
 
 
 def rank(task: TaskRow) -> Rank:
@@ -59,6 +60,7 @@ class TaskClass:
 
     __slots__ = (
         "_shapes",
+        "_unfit",
         "capabilities",
         "capable",
         "id",
@@ -66,6 +68,7 @@ class TaskClass:
         "queue",
         "resources",
         "slots",
+        "surveyed",
         "tasks",
         "team",
         "tenant",
@@ -82,6 +85,9 @@ class TaskClass:
         self.capable: dict[ShapeKey, Shape] = {}
         """The shapes of registered agents that could hold such a task."""
         self._shapes: NDArray[np.int64] | None = None
+        self._unfit: tuple[int, dict[Reason, list[Shape]]] = (-1, {})
+        self.surveyed: tuple[int, Survey] | None = None
+        """What ``models.fleet.explain`` found last for such a task, and at which offset."""
         self.queue: list[Rank] = []
         """Its pending tasks, best first."""
         self.tasks = 0
@@ -104,6 +110,17 @@ class TaskClass:
         if self._shapes is None:
             self._shapes = np.array([shape.number for shape in self.capable.values()], np.int64)
         return self._shapes
+
+    def unfit(self, shapes: Shapes) -> dict[Reason, list[Shape]]:
+        """The shapes that could not hold such a task, by the reason."""
+        if self._unfit[0] != shapes.version:
+            found: dict[Reason, list[Shape]] = {}
+            for shape in shapes.values():
+                reason = never(self, shape)
+                if reason is not None:
+                    found.setdefault(reason, []).append(shape)
+            self._unfit = shapes.version, found
+        return self._unfit[1]
 
     def has_room(self, shapes: Shapes) -> bool:
         """Whether some agent that could hold such a task has a free slot."""

@@ -5,17 +5,23 @@ The counts come from the one feasibility function and sum to the number of regis
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Set
+from heapq import nsmallest
+
 import orjson
 
 from models.fields import seconds
 from models.fleet import coalitions
-from models.fleet.backlog import rank
+from models.fleet.backlog import Survey, rank
+from models.fleet.costs import cost_of
 from models.fleet.feasibility import MEANING, REASONS, Reason, feasibility, never, not_now, unavailable
 from models.fleet.fold import FleetFold
 from models.fleet.roster import Agent
 from models.fleet.rows import MICRO, EndedTaskRow, TaskRow
 from models.fleet.state import FleetState
 
+_ALTERNATIVES = 3
 _BUSY: frozenset[Reason] = frozenset({"no_credit", "probation", "resource_held"})
 
 
@@ -144,7 +150,7 @@ def explain_coalition(fold: FleetFold, fleet_name: str, coalition_id: str) -> di
 
 def _explain_live(fold: FleetFold, fleet: FleetState, task: TaskRow) -> dict[str, object]:
     now = fold.state.clock.log_time
-    counts, nearest = survey(fleet, task, now)
+    counts, nearest = _surveyed(fold, fleet, task, now)
     reason = _pending_reason(fleet, task, counts, now) if task.state == "pending" else task.state
     explanation: dict[str, object] = {
         **_head(fold, fleet, task.task_id, task.state, reason),
@@ -170,11 +176,13 @@ def _explain_live(fold: FleetFold, fleet: FleetState, task: TaskRow) -> dict[str
         "agent_id": None if task.state == "pending" else task.agent_id,
         "directive_id": task.directive_id,
     }
+    if task.directive_id is not None:
+        explanation["placement"] = _placement(fleet, task, now)
     if task.state == "pending":
         queue = fleet.classes[task.class_id].queue
         explanation["pending_since"] = seconds(task.pending_since)
         explanation["class"] = task.class_id
-        explanation["ahead_in_class"] = [entry[3] for entry in queue].index(task.task_id)
+        explanation["ahead_in_class"] = bisect_left(queue, rank(task))
         explanation["retry_at"] = seconds(task.retry_at) if task.retry_at > now else None
     return explanation
 
@@ -207,21 +215,81 @@ def _as_of(fold: FleetFold) -> dict[str, object]:
     return {"offset": fold.state.clock.offset, "time": seconds(fold.state.clock.log_time)}
 
 
-def survey(fleet: FleetState, task: TaskRow, now: int) -> tuple[dict[str, int], dict[str, str] | None]:
-    """How many registered agents each reason keeps from the task, and which agent is nearest to take it."""
+def _placement(fleet: FleetState, task: TaskRow, now: int) -> dict[str, object]:
+    """What its place costs by the objective, and the cheapest others that it could have now.
+
+    As of now: what was known when it was placed stands in the log, at the plan that its directive names.
+    """
+    agent = fleet.agents[task.agent_id or ""]
+    weights = fleet.policy.planning.objective
+    here = cost_of(task, agent, weights, agent.held_slots - task.slots)
+    others = [
+        (cost_of(task, other, weights, other.held_slots), other.id)
+        for shape in fleet.classes[task.class_id].capable.values()
+        for group in shape.standings.values()
+        for other in _apart(task, group, frozenset(), now).get("eligible", {}).values()
+        if other is not agent
+    ]
+    cheapest = nsmallest(_ALTERNATIVES, others, key=lambda pair: (pair[0].total, pair[1]))
+    return {
+        "agent_id": agent.id,
+        **here.on_wire(),
+        "alternatives": [{"agent_id": agent_id, **cost.on_wire()} for cost, agent_id in cheapest],
+        "eligible": len(others),
+        "cheaper": sum(cost.total < here.total for cost, _ in others),
+    }
+
+
+def _surveyed(fold: FleetFold, fleet: FleetState, task: TaskRow, now: int) -> Survey:
+    """As :func:`survey`; at one offset it is the same for all tasks of a class that nobody refused."""
+    if any(until > now for until in task.skips.values()):
+        return survey(fleet, task, now)
+    task_class = fleet.classes[task.class_id]
+    offset = fold.state.clock.offset
+    if task_class.surveyed is None or task_class.surveyed[0] != offset:
+        task_class.surveyed = offset, survey(fleet, task, now)
+    counts, nearest = task_class.surveyed[1]
+    return dict(counts), nearest
+
+
+def survey(fleet: FleetState, task: TaskRow, now: int) -> Survey:
+    """How many registered agents each reason keeps from the task, and one of those that are nearest to take it.
+
+    Agents of one shape and standing are looked at once for all, so that it costs no more in a large fleet.
+    """
+    task_class = fleet.classes[task.class_id]
+    skipped = {agent_id for agent_id, until in task.skips.items() if until > now}
     counts: dict[Reason, int] = {}
-    nearest: dict[Reason, str] = {}
-    for shape in fleet.shapes.values():
-        for agent in shape.agents.values():
-            reason = feasibility(task, agent, now)
-            counts[reason] = counts.get(reason, 0) + 1
-            nearest[reason] = min(nearest.get(reason, agent.id), agent.id)
+    groups: dict[Reason, list[dict[str, Agent]]] = {}
+    for unfit, shapes in task_class.unfit(fleet.shapes).items():
+        counts[unfit] = sum(len(shape.agents) for shape in shapes)
+        groups[unfit] = [shape.agents for shape in shapes]
+    for shape in task_class.capable.values():
+        for group in shape.standings.values():
+            for reason, agents in _apart(task, group, skipped, now).items():
+                counts[reason] = counts.get(reason, 0) + len(agents)
+                groups.setdefault(reason, []).append(agents)
     ordered = {reason: counts[reason] for reason in REASONS if reason in counts}
     if not ordered:
         return {}, None
     best = next(reason for reason in reversed(REASONS) if reason in counts)
-    found = {"agent_id": nearest[best], "reason": best, "meaning": MEANING[best]}
+    nearest = next(iter(groups[best][0]))
+    found = {"agent_id": nearest, "reason": best, "meaning": MEANING[best]}
     return {str(reason): count for reason, count in ordered.items()}, found
+
+
+def _apart(
+    task: TaskRow, group: dict[str, Agent], skipped: Set[str], now: int
+) -> dict[Reason, dict[str, Agent]]:
+    """Agents of one shape and standing, by what keeps them from the task."""
+    first = next(iter(group.values()))
+    alike = not (task.resources and first.held_resources)
+    if alike and not any(agent_id in group for agent_id in skipped):
+        return {not_now(task, first, 0, now) or "eligible": group}
+    apart: dict[Reason, dict[str, Agent]] = {}
+    for agent in group.values():
+        apart.setdefault(feasibility(task, agent, now), {})[agent.id] = agent
+    return apart
 
 
 def _pending_reason(fleet: FleetState, task: TaskRow, counts: dict[str, int], now: int) -> str:

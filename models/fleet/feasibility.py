@@ -6,6 +6,7 @@ feasible refuse each other's work forever; one function cannot disagree with its
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Literal, Protocol, TypeAlias, get_args
 
 from models.fleet.roster import Agent, Shape
@@ -106,6 +107,12 @@ def not_now(needs: Needs, agent: Agent, skipped_until: int, now: int) -> Reason 
         if agent.held_resources.get(name, 0) + amount > agent.shape.resources.get(name, 0):
             return "resource_held"
     return None
+
+
+def standing(agent: Agent) -> Hashable:
+    """All that :func:`not_now` depends on for agents of one shape, but for resources that they hold."""
+    away = unavailable(agent)
+    return away or (agent.held_slots, agent.credits, not agent.held_resources)
 
 
 def unavailable(agent: Agent) -> Reason | None:

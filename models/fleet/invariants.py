@@ -6,7 +6,7 @@ from collections import Counter
 
 from models.fleet.backlog import rank
 from models.fleet.coalitions import members_of
-from models.fleet.feasibility import unavailable
+from models.fleet.feasibility import standing, unavailable
 from models.fleet.roster import shape_key
 from models.fleet.state import FleetState, State
 
@@ -118,6 +118,9 @@ def _check_agents(state: State, fleet: FleetState) -> None:
         assert agent.held_resources == {k: v for k, v in resources.items() if v}, f"agent {name}: resources"
         has_room = agent.registered and held < agent.credits and unavailable(agent) is None
         assert agent.open == (agent.id in fleet.open) == has_room, f"agent {name} is open: {agent.open}"
+        shown = agent.shape.standings.get(agent.standing, {}).get(agent.id)
+        assert (shown is agent) == agent.registered, f"agent {name} stands nowhere"
+        assert not agent.registered or agent.standing == standing(agent), f"agent {name} stands elsewhere"
         gone = (
             not agent.registered or agent.row.liveness == "lost" or agent.row.status in ("offline", "error")
         )
@@ -134,6 +137,8 @@ def _check_agents(state: State, fleet: FleetState) -> None:
     assert fleet.held_back.keys() == held_back, f"fleet {fleet.name} holds back others than it says"
     assert fleet.row.brake_due or not held_back, f"fleet {fleet.name} holds back {held_back} for ever"
     for shape in fleet.shapes.values():
+        assert sum(map(len, shape.standings.values())) == len(shape.agents), "a shape lost agents"
+        assert all(shape.standings.values()), "a standing without agents"
         assert shape.open == sum(agent.open for agent in shape.agents.values()), (
             "a shape miscounts its agents"
         )

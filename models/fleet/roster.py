@@ -6,6 +6,7 @@ nothing here decides (``models.fleet.feasibility`` does).
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TypeAlias
 
 import numpy as np
@@ -21,7 +22,17 @@ class Shape:
     A fleet of thousands has few shapes, so that requirements are checked against shapes instead of agents.
     """
 
-    __slots__ = ("agents", "capabilities", "key", "labels", "number", "open", "resources", "slots")
+    __slots__ = (
+        "agents",
+        "capabilities",
+        "key",
+        "labels",
+        "number",
+        "open",
+        "resources",
+        "slots",
+        "standings",
+    )
 
     def __init__(self, key: ShapeKey, row: AgentRow) -> None:
         self.key = key
@@ -33,8 +44,26 @@ class Shape:
         """Registered agents of this shape, by id."""
         self.open = 0
         """How many of them get new work and have a free slot."""
+        self.standings: dict[Hashable, dict[str, Agent]] = {}
+        """The same agents, apart by what they can take now: those of one standing are all the same to a task."""
         self.number = -1
         """Its place in arrays, while it has agents; see :class:`Shapes`."""
+
+    def stand(self, agent: Agent, standing: Hashable) -> None:
+        """One of its agents can take more, or less, than before."""
+        if agent.standing != standing:
+            self.leave(agent)
+            self.standings.setdefault(standing, {})[agent.id] = agent
+            agent.standing = standing
+
+    def leave(self, agent: Agent) -> None:
+        """The agent has this shape no more, or is about to stand elsewhere."""
+        group = self.standings.get(agent.standing)
+        if group is not None and agent.standing is not None:
+            del group[agent.id]
+            if not group:
+                del self.standings[agent.standing]
+        agent.standing = None
 
 
 class Shapes(dict[ShapeKey, Shape]):
@@ -42,16 +71,19 @@ class Shapes(dict[ShapeKey, Shape]):
 
     Attributes:
         with_room: By number, whether the shape has an agent with room. Longer than the numbers in use.
+        version: Rises whenever a shape comes or goes.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.with_room = np.zeros(16, np.bool_)
+        self.version = 0
         self._unused: list[int] = []
         self._next = 0
 
     def add(self, shape: Shape) -> None:
         self[shape.key] = shape
+        self.version += 1
         if self._unused:
             shape.number = self._unused.pop()
         else:
@@ -63,6 +95,7 @@ class Shapes(dict[ShapeKey, Shape]):
     def remove(self, shape: Shape) -> None:
         """It has no agents any more."""
         del self[shape.key]
+        self.version += 1
         self._unused.append(shape.number)
         shape.number = -1
 
@@ -75,7 +108,18 @@ class Shapes(dict[ShapeKey, Shape]):
 class Agent:
     """One agent with its live directives and the credit they hold."""
 
-    __slots__ = ("held_resources", "held_slots", "id", "live", "open", "row", "shape", "silent", "tripped")
+    __slots__ = (
+        "held_resources",
+        "held_slots",
+        "id",
+        "live",
+        "open",
+        "row",
+        "shape",
+        "silent",
+        "standing",
+        "tripped",
+    )
 
     def __init__(self, row: AgentRow, shape: Shape) -> None:
         self.id = row.agent_id
@@ -86,6 +130,8 @@ class Agent:
         self.held_resources: dict[str, int] = {}
         self.open = False
         """Whether it gets new work and has a free slot; kept by ``State``."""
+        self.standing: Hashable = None
+        """What it can take now, among the agents of its shape; ``None`` before it is known. Kept by ``State``."""
         self.silent = False
         """Whether it counts among the suspected of its fleet; kept by ``State``."""
         self.tripped = False

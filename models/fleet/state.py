@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from models.fleet import tenants
 from models.fleet.backlog import TaskClass, latest_start, rank
-from models.fleet.feasibility import unavailable
+from models.fleet.feasibility import standing, unavailable
 from models.fleet.roster import Agent, Shape, Shapes, shape_key
 from models.fleet.rows import AgentRow, ClockRow, DirectiveRow, FleetRow, SourceRow, Tables, TaskRow
 from models.fleet.timers import MomentKind, Timers
@@ -162,6 +162,7 @@ class State:
         before = {task_class.id for task_class in fleet.classes.values() if task_class.impossible}
         self._close(fleet, agent)
         if was_member:
+            old.leave(agent)
             del old.agents[agent.id]
             fleet.registered -= 1
             if not old.agents:
@@ -181,6 +182,8 @@ class State:
         return [c for c in fleet.classes.values() if c.impossible != (c.id in before)]
 
     def _reopen(self, fleet: FleetState, agent: Agent) -> None:
+        if agent.registered:
+            agent.shape.stand(agent, standing(agent))
         if not (agent.registered and agent.held_slots < agent.credits and unavailable(agent) is None):
             self._close(fleet, agent)
         elif not agent.open:

@@ -79,12 +79,15 @@ def drawn(answer: dict[str, Any], kind: str = "task") -> RenderableType:
         parts.append(Text("\nNo task waits.", "bold"))
     elif kind == "task" and "ended_at" not in answer:
         parts.append(Text("\nNo agent is registered.", "bold"))
+    if answer.get("placement"):
+        parts.extend(_places(answer["placement"]))
     parts.append(Text())
     details = Table.grid(padding=(0, 2))
     details.add_column(style="dim")
     for name, value in answer.items():
         about_another = name == "task_id" and kind == "coalition"
-        if (name not in _TOLD or about_another) and value not in (None, [], {}, 0):
+        usual = value in (None, [], {}, 0) or (name == "breaker" and value["state"] == "closed")
+        if (name not in _TOLD or about_another) and not usual:
             details.add_row(name.replace("_", " "), _shown(name, value))
     parts.append(details)
     return Group(*parts)
@@ -137,9 +140,23 @@ _TOLD = frozenset(
             "agents",
             "agent_id",
         ),
-        *("counts", "pending"),
+        *("counts", "pending", "placement"),
     }
 )
+
+
+def _places(placement: dict[str, Any]) -> list[RenderableType]:
+    """What its place costs, beside the cheapest others."""
+    from rich.text import Text
+
+    parts = ("cost", "work", "zone", "labels", "load")
+    places = [placement, *placement["alternatives"]]
+    rows = [[str(place["agent_id"]), *(f"{place[name]:,}" for name in parts)] for place in places]
+    rows[0][0] += " (here)"
+    cheaper, eligible = placement["cheaper"], placement["eligible"]
+    said = f"{cheaper:,} of {eligible:,} others that could take it now would be cheaper"
+    title = Text.assemble(("\nWhat it costs here, and elsewhere now", "bold"), (f": {said}", "dim"))
+    return [title, console.table(("agent", *((name, "right") for name in parts)), rows)]
 
 
 def _meaning(kind: str, name: str) -> str:

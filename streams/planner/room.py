@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from models import objective
 from models.fleet.backlog import TaskClass
+from models.fleet.costs import cost_of
 from models.fleet.feasibility import Needs
 from models.fleet.roster import Agent
 from models.fleet.rows import TaskRow
@@ -130,12 +130,7 @@ class Room:
 
     def cost(self, position: int, task: TaskRow, held: int) -> int:
         """What the task costs on an agent of whose slots so many are held."""
-        slowness = int(self._slowness[position])
-        slots = int(self._slots[position])
-        penalties = self.penalties(task)
-        missed = 0 if penalties is None else int(penalties[position])
-        load = objective.slot(self._weights, held, slots, task.slots)
-        return objective.work(task.size, slowness) + missed + load
+        return cost_of(task, self.agents[position], self._weights, held).total
 
     def slowness(self, positions: Ints) -> Ints:
         return self._slowness[positions]

@@ -139,3 +139,36 @@ def test_what_a_coalition_waits_for(log: FleetLog) -> None:
     assert explained is not None
     assert (explained["state"], explained["reason"]) == ("dissolved", "task_cancelled")
     assert explain_coalition(log.fold, "default", "nobody") is None
+
+
+def test_a_placed_task_says_what_its_place_costs_and_what_others_would() -> None:
+    log = FleetLog()
+    log.agent("a1", slots=2, zone="far")
+    log.agent("a2", slots=2, zone="near")
+    log.agent("a3", slots=1, zone="near")
+    log.agent("full", slots=0, zone="near")
+    log.task("t1", size=3, prefer={"zone": "near", "labels": {"disk": "fast"}})
+    assert "placement" not in log.explain("t1")
+    log.plan(("t1", "a1", 1))
+    log.task("t2")
+    log.plan(("t2", "a2", 1))
+    placement = log.explain("t1")["placement"]
+    here = {"agent_id": "a1", "cost": 800, "work": 300, "zone": 150, "labels": 150, "load": 200}
+    assert placement == {
+        **here,
+        "alternatives": [
+            {"agent_id": "a3", "cost": 850, "work": 300, "zone": 0, "labels": 150, "load": 400},
+            {"agent_id": "a2", "cost": 1050, "work": 300, "zone": 0, "labels": 150, "load": 600},
+        ],
+        "eligible": 2,
+        "cheaper": 0,
+    }
+
+
+def test_a_task_of_a_coalition_has_no_single_place() -> None:
+    log = FleetLog()
+    log.agent("a1")
+    log.agent("a2")
+    log.task("t1", coalition={"roles": [{"role": "x", "count": 2}]})
+    assert log.place().directives("join_coalition")
+    assert "placement" not in log.explain("t1")

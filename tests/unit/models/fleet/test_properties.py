@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.fleet import FleetFold
 from models.fleet.explain import explain
+from models.fleet.feasibility import feasibility
 from models.fold import LogRecord
 from tests.unit.models.fleet.log import restored_from, rows_of
 from tests.unit.models.fleet.strategies import EVENTS_PARTITIONS, logs
@@ -53,16 +57,20 @@ def test_invariants_hold_in_any_order_of_valid_records(log: list[LogRecord], ran
 
 @few
 @given(logs())
-def test_every_explanation_counts_every_registered_agent_once(log: list[LogRecord]) -> None:
+def test_every_explanation_counts_every_registered_agent_as_the_feasibility_function_does(
+    log: list[LogRecord],
+) -> None:
     fold = new_fold()
     for record in log:
         fold.fold([record])
-        for key in fold.state.tables.tasks.rows:
-            explanation = explain(fold, *key.split("/"))
-            assert explanation is not None
-            counts = explanation["counts"]
-            assert isinstance(counts, dict)
-            assert sum(counts.values()) == explanation["agents"]
+        for key, task in fold.state.tables.tasks.rows.items():
+            explanation: Any = explain(fold, *key.split("/"))
+            agents = [a for a in fold.state.fleets[task.fleet].agents.values() if a.registered]
+            reasons = {agent.id: feasibility(task, agent, fold.state.clock.log_time) for agent in agents}
+            assert explanation["counts"] == Counter(reasons.values())
+            assert explanation["agents"] == len(agents)
+            nearest = explanation["nearest"]
+            assert not agents or reasons[nearest["agent_id"]] == nearest["reason"]
 
 
 @few
