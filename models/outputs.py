@@ -181,9 +181,11 @@ class Report:
     agents: dict[str, int]
     """``registered``, ``available`` and each reason why others are not, and ``reporting`` in the window."""
     slots: dict[str, int]
-    """``total`` of the registered agents, and ``held`` by live directives."""
+    """``total`` of registered agents, ``usable`` of those that get new work, and ``held`` by live directives."""
     queue: dict[str, int]
     """``pending`` tasks, and what they wait for."""
+    balance: dict[str, float]
+    """How evenly the work is spread: see ``models.fleet.reports``."""
     period: dict[str, float]
     """What got done since the last report: counts, ``throughput`` per second, waits in seconds."""
     metrics: dict[str, dict[str, float]]
@@ -201,6 +203,7 @@ class Report:
             "agents": self.agents,
             "slots": self.slots,
             "queue": self.queue,
+            "balance": self.balance,
             "period": self.period,
             "metrics": self.metrics,
             "late": self.late,

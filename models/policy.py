@@ -156,6 +156,9 @@ class Policy:
     quarantine: _Count = 3
     """Different agents on which attempts of a task must end for it to count as poisoned: people are told, and from
     then on it waits for the longest back-off before each further attempt."""
+    overload_after: _Long = 30_000
+    """Milliseconds for which tasks that require the same capabilities must have found no room before people are
+    told how many slots are lacking."""
     stuck_factor: Annotated[float, Field(strict=True, ge=1, le=1_000, allow_inf_nan=False)] = 3.0
     """A running task counts as stuck after this many times the 99th percentile of its class without progress."""
     deliveries: _Count = 20

@@ -94,6 +94,7 @@ class ReportValue(TypedDict):
     agents: dict[str, int]
     slots: dict[str, int]
     queue: dict[str, int]
+    balance: dict[str, float]
     period: dict[str, float]
     metrics: dict[str, dict[str, float]]
     late: int

@@ -6,7 +6,7 @@ An answer counts while its directive is live, from its addressee, with the direc
 from __future__ import annotations
 
 from models.events import DirectiveResponse
-from models.fleet import breaker, coalitions, ledger, pace, stuck, tasks
+from models.fleet import breaker, coalitions, ledger, pace, reports, stuck, tasks
 from models.fleet.rows import DirectiveRow, Outcome
 from models.fleet.state import FleetState
 from models.fleet.step import Step
@@ -60,6 +60,7 @@ def _answer_assignment(
         tasks.take_back(step, fleet, task, event.reason or "rejected", "delivery")
     elif event.outcome == "completed":
         pace.learn(step, fleet, task, directive)
+        reports.note_slowdown(step, fleet, task, directive)
         breaker.succeeded(step, fleet, directive.agent_id)
         ledger.end(step, fleet, event.directive_id, event.outcome)
         tasks.finish(step, fleet, task, "completed", event.reason, event.result)

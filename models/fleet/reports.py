@@ -7,9 +7,12 @@ shows that all of them have; a share that comes later still gets a report of its
 from __future__ import annotations
 
 import sys
+from math import fsum, sqrt
 
+from models import histogram
+from models.fleet import overload
 from models.fleet.feasibility import unavailable
-from models.fleet.rows import WindowRow
+from models.fleet.rows import DirectiveRow, TaskRow, WindowRow
 from models.fleet.state import FleetState
 from models.fleet.step import Step
 from models.fleet_records import WindowClosed
@@ -21,7 +24,7 @@ MAX_METRICS = 64
 
 _LARGEST = sys.float_info.max
 _PATIENCE = 3 * TICK_INTERVAL
-_COUNTS = ("submitted", "completed", "failed", "cancelled", "assigned", "waited")
+_COUNTS = ("submitted", "completed", "failed", "cancelled", "assigned", "reassigned", "waited")
 
 
 def collect(step: Step, fleet: FleetState, record: WindowClosed) -> None:
@@ -70,17 +73,22 @@ def report(step: Step, key: str, due: int) -> None:
         end=row.end,
         time=step.now,
         agents={**_agents(fleet), "reporting": row.agents},
-        slots={
-            "total": sum(shape.slots * len(shape.agents) for shape in fleet.shapes.values()),
-            "held": sum(agent.held_slots for agent in fleet.agents.values()),
-        },
+        slots=_slots(fleet),
         queue=_queue(fleet),
+        balance=_balance(fleet),
         period=_period(step, fleet),
         metrics={name: _metric(*row.metrics[name]) for name in sorted(row.metrics)},
         late=row.late,
         cause=step.cause,
     )
     step.put_out("performance_report", output.output())
+    overload.review(step, fleet)
+
+
+def note_slowdown(step: Step, fleet: FleetState, task: TaskRow, directive: DirectiveRow) -> None:
+    """The task has completed: how much longer it took, with all waiting and failing, than the work itself."""
+    work = max(1, step.now - (directive.accepted_at or directive.issued_at))
+    histogram.add(fleet.row.slowdowns, 100 * (step.now - task.submitted_at) // work)
 
 
 def _agents(fleet: FleetState) -> dict[str, int]:
@@ -93,17 +101,58 @@ def _agents(fleet: FleetState) -> dict[str, int]:
     return {name: counts[name] for name in sorted(counts)}
 
 
+def _slots(fleet: FleetState) -> dict[str, int]:
+    agents = fleet.agents.values()
+    return {
+        "total": sum(shape.slots * len(shape.agents) for shape in fleet.shapes.values()),
+        "usable": sum(agent.credits for agent in agents if agent.registered and unavailable(agent) is None),
+        "held": sum(agent.held_slots for agent in agents),
+    }
+
+
 def _queue(fleet: FleetState) -> dict[str, int]:
-    """Pending tasks by what their class waits for; the parts sum to ``pending``."""
-    counts = {"pending": fleet.pending, "waiting": 0, "impossible": 0, "coalition": 0}
+    """Pending tasks by what their class waits for; the parts sum to ``pending``.
+
+    ``full`` are those that somebody could hold and nobody has room for, ``waiting`` the rest: for the next plan,
+    for a back-off, or for who turned them down.
+    """
+    counts = {"pending": fleet.pending, "waiting": 0, "full": 0, "impossible": 0, "coalition": 0}
     for task_class in fleet.classes.values():
         if task_class.impossible:
             counts["impossible"] += len(task_class.queue)
         elif task_class.team is not None:
             counts["coalition"] += len(task_class.queue)
-        else:
+        elif task_class.has_room(fleet.shapes):
             counts["waiting"] += len(task_class.queue)
+        else:
+            counts["full"] += len(task_class.queue)
     return counts
+
+
+def _balance(fleet: FleetState) -> dict[str, float]:
+    """How evenly the work is spread now over agents that get new work, and was over tenants since the last report.
+
+    The load of an agent is the share of its usable slots that is held; of loads the mean, the coefficient of
+    variation and the greatest. ``fairness`` is Jain's index (Jain, Chiu and Hawe, 1984) of what tenants were given
+    by their weight, those included that wait and got nothing: 1 if all got the same, 1/n if one of n got all.
+    """
+    loads = [
+        agent.held_slots / agent.credits
+        for agent in fleet.agents.values()
+        if agent.registered and agent.credits and unavailable(agent) is None
+    ]
+    mean = fsum(loads) / len(loads) if loads else 0.0
+    spread = sqrt(fsum((load - mean) * (load - mean) for load in loads) / len(loads)) if loads else 0.0
+    given = dict.fromkeys(fleet.waiting, 0) | fleet.row.given
+    most = max(given.values(), default=0)
+    shares = [share / most for share in given.values()] if most else []
+    total, squares = fsum(shares), fsum(share * share for share in shares)
+    return {
+        "load_mean": mean,
+        "load_cov": spread / mean if mean else 0.0,
+        "load_max": max(loads, default=0.0),
+        "fairness": total * total / (len(shares) * squares) if shares else 1.0,
+    }
 
 
 def _period(step: Step, fleet: FleetState) -> dict[str, float]:
@@ -117,15 +166,23 @@ def _period(step: Step, fleet: FleetState) -> dict[str, float]:
         "seconds": span / 1000,
         "submitted": done["submitted"],
         "assigned": done["assigned"],
+        "reassigned": done["reassigned"],
         "completed": done["completed"],
         "failed": done["failed"],
         "cancelled": done["cancelled"],
         "throughput": done["completed"] * 1000 / span if span else 0.0,
         "wait_mean": done["waited"] / done["assigned"] / 1000 if done["assigned"] else 0.0,
+        "wait_p50": histogram.quantile(row.waits, 500) / 1000,
+        "wait_p99": histogram.quantile(row.waits, 990) / 1000,
         "wait_max": row.waited_max / 1000,
+        "slowdown_p50": histogram.quantile(row.slowdowns, 500) / 100,
+        "slowdown_p99": histogram.quantile(row.slowdowns, 990) / 100,
     }
     row.reported = {**now, "time": step.now}
     row.waited_max = 0
+    row.waits = {}
+    row.slowdowns = {}
+    row.given = {}
     step.state.touch_fleet(fleet)
     return period
 

@@ -99,6 +99,17 @@ class FleetRow(msgspec.Struct, array_like=True):
     """Fleet time at which agents whose loss is held back are looked at again; 0 while there are none."""
     brake_eased: int = 0
     """Fleet time since which so few are silent that the brake would not hold; 0 while it does, or holds nobody."""
+    waits: Histogram = msgspec.field(default_factory=dict)
+    """Of the milliseconds that ``waited`` sums up, since the last report."""
+    slowdowns: Histogram = msgspec.field(default_factory=dict)
+    """Of completed tasks since then: hundredths of how many times longer they took, from their submission, than
+    the work itself."""
+    reassigned: int = 0
+    """Assignments of tasks that had been assigned before."""
+    given: dict[str, int] = msgspec.field(default_factory=dict)
+    """What each tenant was given since the last report, by its weight: see ``tenants.share_of``."""
+    overloaded: dict[str, int] = msgspec.field(default_factory=dict)
+    """Issue time of the report since which tasks that require these capabilities have found no room."""
 
 
 class AgentRow(msgspec.Struct, array_like=True):

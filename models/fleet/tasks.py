@@ -12,6 +12,7 @@ from zlib import crc32
 
 import orjson
 
+from models import histogram
 from models.codec import encode
 from models.events import TaskSubmitted
 from models.fleet import impossible, ledger, tenants
@@ -61,10 +62,14 @@ def leave_queue(step: Step, fleet: FleetState, task: TaskRow, members: int = 1) 
     """The task waits no more: so many agents are asked to do it."""
     waited = step.now - max(task.pending_since, task.retry_at)
     fleet.row.assigned += 1
+    fleet.row.reassigned += task.epoch > 0
     fleet.row.waited += waited
+    histogram.add(fleet.row.waits, waited)
     fleet.row.waited_max = max(fleet.row.waited_max, waited)
     share = members * tenants.share_of(task, fleet.policy.planning.tenants)
-    tenants.serve(fleet.row.served, task.tenant or "", share)
+    tenant = task.tenant or ""
+    tenants.serve(fleet.row.served, tenant, share)
+    fleet.row.given[tenant] = fleet.row.given.get(tenant, 0) + share
     step.state.touch_fleet(fleet)
     return step.state.unqueue(fleet, task)
 

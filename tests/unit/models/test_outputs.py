@@ -113,6 +113,7 @@ def test_a_report_names_its_window() -> None:
         slots={"total": 1, "held": 0},
         queue={"pending": 0},
         period={"seconds": 10.0},
+        balance={},
         metrics={},
         late=0,
         cause=CAUSE,

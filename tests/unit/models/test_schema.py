@@ -118,6 +118,7 @@ def test_what_the_coordinator_says_fits_the_schemas() -> None:
         slots={"total": 1},
         queue={"pending": 0},
         period={"throughput": 0.5},
+        balance={"load_cov": 0.5},
         metrics={"cpu": {"mean": 0.5}},
         late=0,
         cause=CAUSE,
