@@ -182,7 +182,21 @@ class ProposedCoalition:
     members: Annotated[list[ProposedMember], Field(min_length=1, max_length=64)]
 
 
-ProposedEntry: TypeAlias = ProposedDirective | ProposedCoalition
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedPreemption:
+    """One entry of a plan: stop a task that an agent has, so that a more urgent one gets its place."""
+
+    type: Literal["preempt_task"] = "preempt_task"
+    task_id: Id
+    """The one that gives way; it is pending again."""
+    agent_id: Id
+    epoch: Counter
+    """Of its assignment."""
+    for_task: Id
+    """The one that waits."""
+
+
+ProposedEntry: TypeAlias = ProposedDirective | ProposedCoalition | ProposedPreemption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

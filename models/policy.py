@@ -116,6 +116,9 @@ class PlanningPolicy:
     reservation: _Short = 30_000
     """Milliseconds in which all members of a coalition must have come together, when it is formed and whenever one
     has to be replaced; then the others are dismissed."""
+    preemption: Annotated[int, Field(strict=True, ge=0, le=9)] = 0
+    """A task may take the place of one that runs if its priority is higher by so much; with 0 never. What the one
+    that runs has gained by waiting (``ageing``) protects it, so that none is put off for ever."""
     speed_memory: _Long = 300_000
     """Milliseconds after which what was measured of an agent's speed counts for half."""
 

@@ -26,7 +26,7 @@ Survey: TypeAlias = tuple[dict[str, int], dict[str, str] | None]
 
 def rank(task: TaskRow) -> Rank:
     """Sorts tasks: higher priority first, then the one that must start the earlier, then the older, then by id."""
-    return (-task.priority - task.promotions, latest_start(task), task.sequence, task.task_id)
+    return (-task.standing, latest_start(task), task.sequence, task.task_id)
 
 
 def latest_start(task: TaskRow) -> int:

@@ -29,7 +29,8 @@ def explain(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object]
     """The explanation of one task as plain JSON values; ``None`` if the fold knows no such task.
 
     ``reason`` of a pending task is one of ``impossible`` (no registered agent could ever hold it, or no coalition
-    of them), ``backoff`` (it failed and waits before its next attempt), ``waiting_for_plan`` (somebody is
+    of them), ``backoff`` (it failed and waits before its next attempt), ``preempting`` (another task gives way to
+    it), ``waiting_for_plan`` (somebody is
     eligible), ``outranked`` (likewise, but kept free for a more urgent coalition, it may be), ``capacity`` (all
     who could take it are full), ``cooling_down`` (all who could take it refused it a moment ago), ``coalition``
     (those who could take it now are no complete coalition), ``unavailable`` (all who could hold it are away or get
@@ -151,7 +152,7 @@ def explain_coalition(fold: FleetFold, fleet_name: str, coalition_id: str) -> di
 def _explain_live(fold: FleetFold, fleet: FleetState, task: TaskRow) -> dict[str, object]:
     now = fold.state.clock.log_time
     counts, nearest = _surveyed(fold, fleet, task, now)
-    reason = _pending_reason(fleet, task, counts, now) if task.state == "pending" else task.state
+    reason = _pending_reason(fold, fleet, task, counts, now) if task.state == "pending" else task.state
     explanation: dict[str, object] = {
         **_head(fold, fleet, task.task_id, task.state, reason),
         "agents": fleet.registered,
@@ -292,12 +293,16 @@ def _apart(
     return apart
 
 
-def _pending_reason(fleet: FleetState, task: TaskRow, counts: dict[str, int], now: int) -> str:
+def _pending_reason(
+    fold: FleetFold, fleet: FleetState, task: TaskRow, counts: dict[str, int], now: int
+) -> str:
     """The one word for why a pending task waits; what must change first comes first."""
     if fleet.classes[task.class_id].impossible:
         return "impossible"
     if task.retry_at > now:
         return "backoff"
+    if task.claim is not None and task.claim in fold.state.tables.directives:
+        return "preempting"
     if "eligible" in counts and _is_team(fleet, task, now):
         return "outranked" if _is_outranked(fleet, task) else "waiting_for_plan"
     if any(reason in _BUSY for reason in counts):

@@ -129,6 +129,13 @@ def _check_agents(state: State, fleet: FleetState) -> None:
             assert not working, f"agent {name} is gone and has live directives"
     silent = [agent for agent in fleet.agents.values() if agent.row.liveness == "suspected"]
     assert fleet.suspected == len(silent), f"fleet {fleet.name} miscounts its suspected agents"
+    at_work = Counter(
+        state.tables.tasks.rows[fleet.key(row.task_id or "")].standing
+        for agent in fleet.agents.values()
+        for row in agent.live.values()
+        if row.is_single
+    )
+    assert fleet.at_work == at_work, f"fleet {fleet.name} miscounts tasks at work"
     tripped = sum(agent.registered and agent.row.tripped_until > 0 for agent in fleet.agents.values())
     assert fleet.tripped == tripped, f"fleet {fleet.name} miscounts its open breakers"
     for agent in fleet.agents.values():

@@ -122,15 +122,16 @@ def _issue_work(
     return directive_id
 
 
-def withdraw(step: Step, fleet: FleetState, directive_id: str) -> None:
-    """End a live assignment or join and tell its agent to stop; the withdrawal holds the credit until it ends."""
+def withdraw(step: Step, fleet: FleetState, directive_id: str) -> str:
+    """End a live assignment or join and tell its agent to stop; the withdrawal, whose id is returned, holds the
+    credit until it ends."""
     row = step.state.tables.directives.rows[directive_id]
     end(step, fleet, directive_id)
     kind: DirectiveType = "withdraw_task" if row.coalition_id is None else "leave_coalition"
     withdrawal = _control_row(step, fleet, row.agent_id, kind, row.ack_timeout, about=row)
     withdrawal.slots = row.slots
     withdrawal.resources = row.resources
-    _issue_control(step, fleet, withdrawal)
+    return _issue_control(step, fleet, withdrawal)
 
 
 def command(
@@ -202,7 +203,7 @@ def _control_row(
     )
 
 
-def _issue_control(step: Step, fleet: FleetState, row: DirectiveRow) -> None:
+def _issue_control(step: Step, fleet: FleetState, row: DirectiveRow) -> str:
     directive_id, row.index = step.next_directive(fleet)
     step.state.add_directive(fleet, directive_id, row)
     directive = Directive(
@@ -221,6 +222,7 @@ def _issue_control(step: Step, fleet: FleetState, row: DirectiveRow) -> None:
         cause=step.cause,
     )
     step.put_out(row.type, directive.output())
+    return directive_id
 
 
 def _coalition_of(step: Step, row: DirectiveRow) -> OutputCoalition | None:

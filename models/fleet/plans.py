@@ -16,7 +16,7 @@ from models.fleet.roster import Agent
 from models.fleet.rows import TaskRow
 from models.fleet.state import FleetState
 from models.fleet.step import Step
-from models.fleet_records import CoordinationPlan, ProposedCoalition, ProposedDirective
+from models.fleet_records import CoordinationPlan, ProposedCoalition, ProposedDirective, ProposedPreemption
 
 
 def apply(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
@@ -24,6 +24,8 @@ def apply(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
     for entry in plan.directives:
         if isinstance(entry, ProposedDirective):
             refusal = _assign(step, fleet, plan.plan_id, entry)
+        elif isinstance(entry, ProposedPreemption):
+            refusal = _preempt(step, fleet, entry)
         elif entry.type == "form_coalition":
             refusal = _form(step, fleet, plan.plan_id, entry)
         else:
@@ -87,6 +89,32 @@ def _repair(step: Step, fleet: FleetState, entry: ProposedCoalition) -> str | No
     if misfit is None:
         coalitions.repair(step, fleet, task, asked)
     return misfit
+
+
+def _preempt(step: Step, fleet: FleetState, entry: ProposedPreemption) -> str | None:
+    """Let one task give way to another, or say why not."""
+    tables = step.state.tables
+    task = tables.tasks.get(fleet.key(entry.task_id))
+    other = tables.tasks.get(fleet.key(entry.for_task))
+    if task is None or other is None:
+        return "unknown_task"
+    if task.directive_id is None or task.agent_id != entry.agent_id:
+        return "not_assigned"
+    if entry.epoch != task.epoch:
+        return "stale_epoch"
+    if other.state != "pending":
+        return "not_pending"
+    delta = fleet.policy.planning.preemption
+    if not delta or other.priority < task.standing + delta:
+        return "priority"
+    if other.claim is not None and other.claim in tables.directives:
+        return "claimed"
+    agent = fleet.agents[entry.agent_id]
+    reason = feasibility(other, agent.without(task), step.now)
+    if reason != "eligible":
+        return reason
+    tasks.give_way(step, fleet, task, other)
+    return None
 
 
 def _pending(step: Step, fleet: FleetState, task_id: str, epoch: int) -> TaskRow | str:

@@ -24,7 +24,7 @@ MAX_METRICS = 64
 
 _LARGEST = sys.float_info.max
 _PATIENCE = 3 * TICK_INTERVAL
-_COUNTS = ("submitted", "completed", "failed", "cancelled", "assigned", "reassigned", "waited")
+_COUNTS = ("submitted", "completed", "failed", "cancelled", "assigned", "reassigned", "preempted", "waited")
 
 
 def collect(step: Step, fleet: FleetState, record: WindowClosed) -> None:
@@ -167,6 +167,7 @@ def _period(step: Step, fleet: FleetState) -> dict[str, float]:
         "submitted": done["submitted"],
         "assigned": done["assigned"],
         "reassigned": done["reassigned"],
+        "preempted": done["preempted"],
         "completed": done["completed"],
         "failed": done["failed"],
         "cancelled": done["cancelled"],

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from models.fleet.rows import AgentRow, DirectiveRow
+from models.fleet.rows import AgentRow, DirectiveRow, TaskRow
 
 ShapeKey: TypeAlias = tuple[tuple[str, ...], tuple[tuple[str, str], ...], tuple[tuple[str, int], ...], int]
 
@@ -168,6 +168,12 @@ class Agent:
         copy.held_slots = self.held_slots
         copy.held_resources = dict(self.held_resources)
         return copy
+
+    def without(self, task: TaskRow) -> Agent:
+        """A draft of it that has not this task, which it holds."""
+        draft = self.draft()
+        draft.reserve(-task.slots, {name: -amount for name, amount in task.resources.items()})
+        return draft
 
     def release(self, directive_id: str) -> None:
         directive = self.live.pop(directive_id)

@@ -108,6 +108,8 @@ class FleetRow(msgspec.Struct, array_like=True):
     """Assignments of tasks that had been assigned before."""
     given: dict[str, int] = msgspec.field(default_factory=dict)
     """What each tenant was given since the last report, by its weight: see ``tenants.share_of``."""
+    preempted: int = 0
+    """Assignments that ended so that a more urgent task got their place."""
     overloaded: dict[str, int] = msgspec.field(default_factory=dict)
     """Issue time of the report since which tasks that require these capabilities have found no room."""
 
@@ -215,6 +217,13 @@ class TaskRow(msgspec.Struct, array_like=True):
     """Different agents on which attempts of it ended, as far as the policy's ``quarantine`` counts."""
     risk_alerted: bool = False
     """Whether people know that it will hardly meet its deadline."""
+    claim: str | None = None
+    """The withdrawal of a task that gives way to this one, while it is live."""
+
+    @property
+    def standing(self) -> int:
+        """Its priority as it counts in the queue: ageing raises it."""
+        return self.priority + self.promotions
 
     @property
     def team(self) -> Team | None:
@@ -278,6 +287,11 @@ class DirectiveRow(msgspec.Struct, array_like=True):
     """Milliseconds without any after which the task counts as stuck; 0 if nobody can say."""
     stuck_at: int = 0
     """Fleet time at which that is looked at next; 0 if it is not, or people know."""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it gives a task to one agent alone."""
+        return self.type == "assign_task" and self.coalition_id is None
 
 
 class EndedDirectiveRow(msgspec.Struct, array_like=True):

@@ -7,6 +7,7 @@ always what :meth:`State.restored` would build. Why something changes is decided
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from models.fleet import tenants
 from models.fleet.backlog import TaskClass, latest_start, rank
@@ -20,6 +21,8 @@ IMPOSSIBLE_GRACE = 5_000
 """Milliseconds before tasks that nobody could hold raise alerts: agents and tasks may start at once."""
 
 
+K = TypeVar("K", str, int)
+
 NEVER = 1 << 62
 """Later than any time."""
 
@@ -29,6 +32,7 @@ class FleetState:
 
     __slots__ = (
         "agents",
+        "at_work",
         "classes",
         "degraded",
         "held_back",
@@ -60,6 +64,8 @@ class FleetState:
         """Ids of these latter."""
         self.tripped = 0
         """Registered agents whose breaker is open."""
+        self.at_work: dict[int, int] = {}
+        """How many tasks that an agent has alone there are of each standing, if any."""
         self.classes: dict[str, TaskClass] = {}
         self.degraded: dict[str, str] = {}
         """Ids of coalitions that lack members, to the ids of their tasks."""
@@ -271,6 +277,8 @@ class State:
         agent = fleet.agents[row.agent_id]
         agent.hold(directive_id, row)
         self._reopen(fleet, agent)
+        if row.is_single:
+            _count_up(fleet.at_work, self._task_of(fleet, row).standing)
         self.timers.directive(directive_due(row), directive_id)
 
     def accept_directive(self, directive_id: str, row: DirectiveRow, now: int) -> None:
@@ -289,8 +297,13 @@ class State:
         agent = fleet.agents[row.agent_id]
         agent.release(directive_id)
         self._reopen(fleet, agent)
+        if row.is_single:
+            _count_down(fleet.at_work, self._task_of(fleet, row).standing)
         if self.timers.crowded(len(self.tables.directives)):
             self.timers.directives_are(self._directive_dues())
+
+    def _task_of(self, fleet: FleetState, row: DirectiveRow) -> TaskRow:
+        return self.tables.tasks.rows[fleet.key(row.task_id or "")]
 
     # -- restore
 
@@ -307,6 +320,8 @@ class State:
             agent = fleet.agents[directive.agent_id]
             agent.hold(directive_id, directive)
             self._reopen(fleet, agent)
+            if directive.is_single:
+                _count_up(fleet.at_work, self._task_of(fleet, directive).standing)
         for task in tables.tasks.rows.values():
             fleet = self.fleets[task.fleet]
             task_class = self._classify(fleet, task)
@@ -361,11 +376,11 @@ class State:
             yield alert.until, "alert", key
 
 
-def _count_up(counts: dict[str, int], name: str) -> None:
+def _count_up(counts: dict[K, int], name: K) -> None:
     counts[name] = counts.get(name, 0) + 1
 
 
-def _count_down(counts: dict[str, int], name: str) -> None:
+def _count_down(counts: dict[K, int], name: K) -> None:
     counts[name] -= 1
     if not counts[name]:
         del counts[name]

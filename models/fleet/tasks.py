@@ -80,6 +80,16 @@ def start(step: Step, fleet: FleetState, task: TaskRow) -> None:
     step.state.tables.tasks.touch(fleet.key(task.task_id))
 
 
+def give_way(step: Step, fleet: FleetState, task: TaskRow, other: TaskRow) -> None:
+    """An assigned task goes back into the queue, at no cost to it, so that another gets its place."""
+    assert task.directive_id is not None
+    other.claim = ledger.withdraw(step, fleet, task.directive_id)
+    step.state.tables.tasks.touch(fleet.key(other.task_id))
+    fleet.row.preempted += 1
+    step.state.touch_fleet(fleet)
+    take_back(step, fleet, task, "preempted", "nothing")
+
+
 def take_back(
     step: Step,
     fleet: FleetState,

@@ -98,6 +98,7 @@ WAITS = {
     "coalition": "those that could take it now are no complete coalition",
     "backoff": "an attempt failed, and it waits before the next one",
     "waiting_for_plan": "somebody can take it; the next plan will place it",
+    "preempting": "another task gives way to it and has been told to stop",
     "outranked": "who could take it is kept free for a more urgent coalition",
     "capacity": "all agents that could take it are full",
     "cooling_down": "all agents that could take it turned it down a moment ago",

@@ -143,7 +143,12 @@ def _heading(answer: dict[str, Any], who: str) -> RenderableType:
 
 
 def _kind(entry: dict[str, Any]) -> str:
-    words = {"assign_task": "to", "form_coalition": "coalition of", "repair_coalition": "also joins"}
+    words = {
+        "assign_task": "to",
+        "form_coalition": "coalition of",
+        "repair_coalition": "also joins",
+        "preempt_task": "gives way at",
+    }
     return words.get(str(entry["type"]), "")
 
 

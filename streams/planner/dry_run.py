@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 
 from models.fleet import FleetFold
 from models.fleet.explain import explain
-from models.fleet_records import ProposedDirective, ProposedEntry
+from models.fleet_records import ProposedDirective, ProposedEntry, ProposedPreemption
 from models.policy import patched
 from streams.planner.base import Planner
 from streams.planner.snapshot import FleetSnapshot, snapshot
@@ -64,7 +64,7 @@ def _planned(
         "policy_version": policy.version,
         "truncated": plan is not None and plan.planner.truncated,
         "objective": None if plan is None else plan.objective,
-        "placed": len(entries),
+        "placed": sum(entry.type != "preempt_task" for entry in entries),
         "entries": [_on_wire(entry) for entry in entries],
         "pending": _reasons(fold, fleet, seen, {entry.task_id for entry in entries}),
     }
@@ -98,7 +98,7 @@ def _reasons(fold: FleetFold, fleet: str, seen: FleetSnapshot, taken: AbstractSe
 
 def _on_wire(entry: ProposedEntry) -> dict[str, object]:
     agents: object
-    if isinstance(entry, ProposedDirective):
+    if isinstance(entry, ProposedDirective | ProposedPreemption):
         agents = [{"agent_id": entry.agent_id, "role": None}]
     else:
         agents = [{"agent_id": member.agent_id, "role": member.role} for member in entry.members]
@@ -108,8 +108,8 @@ def _on_wire(entry: ProposedEntry) -> dict[str, object]:
 def _differences(ours: object, theirs: object) -> list[dict[str, object]]:
     assert isinstance(ours, list)
     assert isinstance(theirs, list)
-    now = {entry["task_id"]: entry["agents"] for entry in ours}
-    then = {entry["task_id"]: entry["agents"] for entry in theirs}
+    now = {entry["task_id"]: entry["agents"] for entry in ours if entry["type"] != "preempt_task"}
+    then = {entry["task_id"]: entry["agents"] for entry in theirs if entry["type"] != "preempt_task"}
     return [
         {"task_id": task_id, "now": now.get(task_id), "if": then.get(task_id)}
         for task_id in dict.fromkeys([*now, *then])

@@ -34,8 +34,10 @@ from models.fleet_records import (
     ProposedDirective,
     ProposedEntry,
     ProposedMember,
+    ProposedPreemption,
 )
 from models.policy import PlanningPolicy, Policy
+from streams.planner.preemption import preempt
 from streams.planner.room import Room
 from streams.planner.snapshot import FleetSnapshot
 from streams.planner.teams import choose
@@ -79,14 +81,15 @@ class WaterFillPlanner:
         if not entries:
             return None
         pending = snapshot.pending()
-        left = sum(pending.values()) - sum(entry.type != "repair_coalition" for entry in entries)
+        placed = sum(entry.type in ("assign_task", "form_coalition") for entry in entries)
+        left = sum(pending.values()) - placed
         return CoordinationPlan(
             plan_id=f"{snapshot.fleet}.{snapshot.based_on}.{self.name}-{self.version}",
             fleet=snapshot.fleet,
             based_on=snapshot.based_on,
             directives=entries,
             constraints=list(CONSTRAINTS),
-            priority=max(snapshot.task(entry.task_id).priority for entry in entries),
+            priority=max(snapshot.task(_beneficiary(entry)).priority for entry in entries),
             objective=round_.cost + left * policy.planning.objective.unplaced,
             planner=PlannerVersion(
                 name=self.name, version=self.version, budget=budget, truncated=round_.truncated
@@ -94,6 +97,11 @@ class WaterFillPlanner:
             policy_version=policy.version,
             pending=pending,
         )
+
+
+def _beneficiary(entry: ProposedEntry) -> str:
+    """The task for whose sake the entry is."""
+    return entry.for_task if isinstance(entry, ProposedPreemption) else entry.task_id
 
 
 @dataclass(slots=True, order=True)
@@ -162,7 +170,11 @@ class _Round:
                     for one in tasks:
                         self._place_one(one) if kind is _Kind.SINGLE else self._form(one)
         self._placed.sort(key=itemgetter(0))
-        return [*repairs, *(entry for _, entry in self._placed)]
+        entries = [*repairs, *(entry for _, entry in self._placed)]
+        placed = {entry.task_id for entry in entries}
+        victims, spent = preempt(self._snapshot, self._planning, placed, self._budget)
+        self._budget -= spent
+        return [*entries, *victims]
 
     # -- who is next
 

@@ -40,6 +40,20 @@ class FleetSnapshot:
         return self._fleet.open
 
     @property
+    def agents(self) -> Iterable[Agent]:
+        """All agents, deregistered ones too, in no order that anything may depend on."""
+        return self._fleet.agents.values()
+
+    @property
+    def at_work(self) -> Mapping[int, int]:
+        """How many tasks that an agent has alone there are of each standing."""
+        return self._fleet.at_work
+
+    def has_claim(self, task: TaskRow) -> bool:
+        """Whether another task is giving way to it."""
+        return task.claim is not None and task.claim in self._state.tables.directives
+
+    @property
     def registered(self) -> int:
         """How many agents are registered."""
         return self._fleet.registered
@@ -92,7 +106,7 @@ def snapshot(fold: FleetFold, fleet: str) -> FleetSnapshot | None:
 
 
 def plannable(fold: FleetFold, fleet: str) -> int:
-    """How many pending tasks of the fleet might be placed, and coalitions mended.
+    """How many pending tasks of the fleet might be placed, coalitions mended, and tasks preempted.
 
     An upper bound that costs a look at each class.
     """
@@ -100,7 +114,16 @@ def plannable(fold: FleetFold, fleet: str) -> int:
     if found is None:
         return 0
     wanting = len(found.degraded) if found.open else 0
-    return wanting + sum(len(task_class.queue) for task_class in _placeable(found))
+    return wanting + sum(len(task_class.queue) for task_class in _placeable(found)) + _preempting(found)
+
+
+def _preempting(fleet: FleetState) -> int:
+    """How many classes may have a task that takes another's place."""
+    delta = fleet.policy.planning.preemption
+    if not delta or not fleet.at_work:
+        return 0
+    least = min(fleet.at_work) + delta
+    return sum(1 for c in fleet.classes.values() if c.queue and c.team is None and -c.queue[0][0] >= least)
 
 
 def _placeable(fleet: FleetState) -> list[TaskClass]:

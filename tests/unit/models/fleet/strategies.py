@@ -110,6 +110,7 @@ PRELUDE: list[dict[str, Any]] = [
             "breaker": {"failures": 1, "pause": 2, "share": 1},
             "quarantine": 1,
             "retry": {"base": 0, "cap": 0},
+            "planning": {"preemption": 1},
         },
     },
     {"type": "agent_registered", "agent_id": "a1", "capabilities": ["saw"], "slots": 2, "incarnation": 1},
@@ -145,6 +146,15 @@ _entries: st.SearchStrategy[dict[str, Any]] = st.one_of(
             "task_id": task_ids,
             "agent_id": agent_ids,
             "epoch": epochs,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("preempt_task"),
+            "task_id": task_ids,
+            "agent_id": agent_ids,
+            "epoch": epochs,
+            "for_task": task_ids,
         }
     ),
     st.fixed_dictionaries(
