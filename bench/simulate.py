@@ -20,6 +20,7 @@ from typing import Annotated, Any
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -30,6 +31,8 @@ from bench.program import fail
 from bench.simulation.baselines import BASELINES
 from bench.simulation.ours import Coordinator
 from bench.simulation.world import SECOND, Policy, Scenario, World
+from models.codec import InvalidRecord
+from models.policy import DEFAULT_POLICY, patched
 from streams.cli.console import print_json
 
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
@@ -65,6 +68,8 @@ def figures(world: World) -> dict[str, Any]:
         "duplicates": sum(job.duplicates for job in world.jobs),
         "run_again": sum(job.runs > 1 for job in world.jobs),
     }
+    if world.scenario.black_holes:
+        result["failures"] = world.failures
     if world.reassigned:
         result["reassigned_ms"] = quantiles(world.reassigned, QUANTILES)
     if ended and len(ended) == len(world.jobs):
@@ -75,6 +80,8 @@ def figures(world: World) -> dict[str, Any]:
     if isinstance(world.policy, Coordinator):
         seconds = world.scenario.seconds
         result["withdrawn_per_min"] = world.policy.withdrawn * 60 / seconds
+        result["moves_per_min"] = world.policy.moved * 60 / seconds
+        result["ping_pong_per_min"] = world.policy.ping_pong * 60 / seconds
         result["alerts"] = dict(sorted(world.policy.alerts.items()))
     return _rounded(result)
 
@@ -150,9 +157,15 @@ def simulate(
     crashes: Annotated[float, typer.Option(min=0, help="Crashes per agent and hour.")] = 0.0,
     flapping: Annotated[float, typer.Option(min=0, max=1, help="Share of agents that come and go.")] = 0.0,
     stragglers: Annotated[float, typer.Option(min=0, max=1, help="Share of agents that slow down.")] = 0.0,
+    black_holes: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of agents that fail at everything at once.")
+    ] = 0.0,
     mass_silence: Annotated[
         float, typer.Option(min=0, max=1, help="Share of agents that fall silent together, for 20 s.")
     ] = 0.0,
+    policy: Annotated[
+        str | None, typer.Option(metavar="JSON", help="A policy patch for ours.", show_default=False)
+    ] = None,
     trace: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, help="Tasks from a CSV file.")
     ] = None,
@@ -170,14 +183,17 @@ def simulate(
       python bench/simulate.py --policies ours,oracle --crashes 20 --flapping 0.1 --json
 
       python bench/simulate.py --policies ours --mass-silence 0.3
+
+      python bench/simulate.py --policies ours --policy '{"rebalancing": {"moves": 10}}'
     """
     wanted = list(POLICIES) if policies is None else policies.split(",")
     unknown = [name for name in wanted if name not in POLICIES]
     if unknown:
         fail(f"no policy is called {unknown[0]!r}; there are {', '.join(POLICIES)}")
+    make = {**POLICIES, OURS: lambda seed: Coordinator(_patch_of(policy))}
     scenario = Scenario(
         agents, slots, slow, skills, load, service, seconds, delay, reports, noise,
-        crashes, flapping, stragglers, mass_silence,
+        crashes, flapping, stragglers, black_holes, mass_silence,
     )  # fmt: skip
     if trace is not None:
         try:
@@ -193,7 +209,7 @@ def simulate(
         started = time.process_time()
         for one in range(seed, seed + seeds):
             print(f"{name}, seed {one} …", file=sys.stderr)
-            world = World(scenario, POLICIES[name](one), one)
+            world = World(scenario, make[name](one), one)
             world.run()
             runs.append(figures(world))
             waits.setdefault(name, []).extend((j.started or world.now) - j.arrival for j in world.jobs)
@@ -214,6 +230,18 @@ def simulate(
         print_json(result)
     else:
         show(result)
+
+
+def _patch_of(policy: str | None) -> dict[str, Any] | None:
+    if policy is None:
+        return None
+    try:
+        patch = orjson.loads(policy)
+        patched(DEFAULT_POLICY, patch, 1)
+    except (orjson.JSONDecodeError, InvalidRecord, AttributeError) as error:
+        fail(f"{policy} is no policy patch: {error}")
+    found: dict[str, Any] = patch
+    return found
 
 
 def show(result: dict[str, Any]) -> None:
@@ -250,7 +278,14 @@ def show(result: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     console.print("Milliseconds; of oracle: p99 of the waits, as a multiple of the oracle's.")
-    alerts = result["rows"].get(OURS, {}).get("alerts")
+    ours = result["rows"].get(OURS, {})
+    if ours.get("moves_per_min"):
+        back = ours["ping_pong_per_min"]
+        console.print(f"moves per minute: {ours['moves_per_min']:,.1f}; back to where it was: {back:,.1f}")
+    if scenario.get("black_holes"):
+        told = ", ".join(f"{name} {row['failures']:,}" for name, row in result["rows"].items())
+        console.print(f"given to agents that fail: {told}")
+    alerts = ours.get("alerts")
     if alerts:
         console.print("alerts: " + ", ".join(f"{count:,} {kind}" for kind, count in alerts.items()))
 

@@ -196,7 +196,19 @@ class ProposedPreemption:
     """The one that waits."""
 
 
-ProposedEntry: TypeAlias = ProposedDirective | ProposedCoalition | ProposedPreemption
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedMove:
+    """One entry of a plan: take a task from one agent and give it to another, in one step."""
+
+    type: Literal["move_task"] = "move_task"
+    task_id: Id
+    from_agent: Id
+    agent_id: Id
+    epoch: Counter
+    """The epoch that the new assignment would open."""
+
+
+ProposedEntry: TypeAlias = ProposedDirective | ProposedCoalition | ProposedPreemption | ProposedMove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ _STRICT = ConfigDict(extra="forbid")
 
 _Short = Annotated[int, duration(0.001, 3_600)]
 _Long = Annotated[int, duration(0, 31_536_000)]
+_Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 _Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 
@@ -141,6 +142,26 @@ class BreakerPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RebalancingPolicy:
+    """Whether running tasks are moved to even out load, and how seldom. See ``streams.planner.rebalancing``."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    moves: Annotated[int, Field(strict=True, ge=0, le=1_000)] = 0
+    """Most moves of one plan; 0 switches rebalancing off. A task that is moved begins anew."""
+    interval: _Short = 5_000
+    """Milliseconds between two plans that move tasks."""
+    start: _Share = 0.2
+    """Moves begin where an agent's load is above the mean by this share of it,"""
+    stop: _Share = 0.05
+    """and go on until none is by this one."""
+    cool_down: _Long = 60_000
+    """Milliseconds for which a task that was moved stays where it is."""
+    load_memory: _Long = 20_000
+    """Milliseconds after which the load that an agent had counts for half."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """One fleet's policy. A new one per change: ``version`` only rises."""
 
@@ -155,6 +176,7 @@ class Policy:
     windows: WindowPolicy = field(default_factory=WindowPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     planning: PlanningPolicy = field(default_factory=PlanningPolicy)
+    rebalancing: RebalancingPolicy = field(default_factory=RebalancingPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     quarantine: _Count = 3
     """Different agents on which attempts of a task must end for it to count as poisoned: people are told, and from
@@ -233,6 +255,7 @@ __all__ = [
     "LivenessPolicy",
     "PlanningPolicy",
     "Policy",
+    "RebalancingPolicy",
     "RetryPolicy",
     "WindowPolicy",
     "patched",

@@ -49,6 +49,9 @@ class Dispatcher:
     def ended(self, agent: SimAgent, job: Job) -> None:
         self.world.at(self.world.scenario.delay, lambda: self._credit(agent))
 
+    def failed(self, agent: SimAgent, job: Job) -> None:
+        self.world.at(self.world.scenario.delay, lambda: self._again(agent, job))
+
     def crashed(self, agent: SimAgent, lost: Sequence[Job]) -> None:
         for job in lost:
             self.world.at(NOTICED_AFTER, lambda job=job: self._again(agent, job))  # type: ignore[misc]

@@ -7,7 +7,7 @@ Kafka.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,12 @@ PLAN_INTERVAL = 20.0
 class Coordinator:
     """Implements ``bench.simulation.world.Policy``."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Mapping[str, object] | None = None) -> None:
+        self._patch = policy
+        self.ping_pong = 0
+        """How often a task came back to an agent that it had been taken from while both were well."""
+        self._lost_to: dict[int, set[int]] = {}
+        """Agents that a task was taken from."""
         self.ingress = IngressFold(0, {"events": 1, "fleet": 1})
         self.fleet = FleetFold(0, 1)
         self.planner = WaterFillPlanner()
@@ -39,6 +44,7 @@ class Coordinator:
         self._offsets = {"events": 0, "fleet": 0}
         self._planning = False
         self._planned_at = float("-inf")
+        self._rebalanced = 0
 
     def begin(self, world: World) -> None:
         self.world = world
@@ -46,6 +52,8 @@ class Coordinator:
         self._epochs: list[dict[str, int]] = [{} for _ in world.agents]
         self._directives: dict[int, dict[str, Any]] = {}
         """Of each task that an agent has, the assignment."""
+        if self._patch is not None:
+            self._append({"type": "policy_changed", "version": 1, "policy": self._patch})
         for agent in world.agents:
             self._register(agent)
         world.every(SECOND, self._tick)
@@ -70,6 +78,11 @@ class Coordinator:
         directive = self._directives.pop(job.number, None)
         if directive is not None:
             self._answer(agent, directive, "completed")
+
+    def failed(self, agent: SimAgent, job: Job) -> None:
+        directive = self._directives.pop(job.number, None)
+        if directive is not None:
+            self._answer(agent, directive, "failed", reason="it always fails")
 
     def crashed(self, agent: SimAgent, lost: Sequence[Job]) -> None:
         for job in lost:
@@ -143,8 +156,15 @@ class Coordinator:
 
     # -- the coordinator
 
+    @property
+    def moved(self) -> int:
+        """Tasks that were moved to even out load."""
+        fleet = self.fleet.state.fleets.get("default")
+        return 0 if fleet is None else fleet.row.moved
+
     def _tick(self) -> None:
         self._append({"type": "clock_ticked"})
+        self._plan_soon()  # as a worker does: what is due by the mere passing of time
 
     def _append(self, event: dict[str, object]) -> None:
         self.world.at(HOP, lambda: self._fold_events(orjson.dumps(event)))
@@ -154,7 +174,11 @@ class Coordinator:
 
     def _fold_fleet(self, value: bytes) -> None:
         self._put_out(self.fleet.fold([self._record("fleet", value)]))
-        if not self._planning and plannable(self.fleet, "default"):
+        if plannable(self.fleet, "default"):
+            self._plan_soon()
+
+    def _plan_soon(self) -> None:
+        if not self._planning:
             self._planning = True
             self.world.at(max(0.0, self._planned_at + PLAN_INTERVAL - self.world.now), self._plan)
 
@@ -173,15 +197,32 @@ class Coordinator:
             elif output.topic == "directives":
                 directive = orjson.loads(value)
                 agent = self.world.agents[int(directive["agent_id"][1:])]
+                self._note_ping_pong(agent, directive)
                 self.world.at(self.world.scenario.delay, partial(self._hear, agent, directive))
             elif output.topic == "alerts":
                 kind = orjson.loads(value)["type"]
                 self.alerts[kind] = self.alerts.get(kind, 0) + 1
+
+    def _note_ping_pong(self, agent: SimAgent, directive: dict[str, Any]) -> None:
+        if "task_id" not in directive:
+            return
+        had_it = self._lost_to.setdefault(int(directive["task_id"][1:]), set())
+        if directive["type"] == "withdraw_task":
+            had_it.add(agent.number)
+        elif directive["type"] == "assign_task":
+            self.ping_pong += agent.number in had_it
 
     def _plan(self) -> None:
         self._planning = False
         self._planned_at = self.world.now
         seen = snapshot(self.fleet, "default")
         plan = None if seen is None else self.planner.plan(seen, seen.policy, DEFAULT_BUDGET)
+        if (
+            seen is not None
+            and plan is None
+            and seen.now - self._rebalanced >= seen.policy.rebalancing.interval
+        ):
+            self._rebalanced = seen.now
+            plan = self.planner.rebalance(seen, seen.policy, DEFAULT_BUDGET)
         if plan is not None:
             self.world.at(HOP, partial(self._fold_fleet, encode_plan(plan)))

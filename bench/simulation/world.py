@@ -12,6 +12,8 @@ from heapq import heappop, heappush
 from typing import Protocol
 
 SECOND = 1_000.0
+_FAILS_AFTER = 5.0
+"""Milliseconds that an agent takes to fail at a task."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +54,8 @@ class SimAgent:
     """Whether its messages get through."""
     life: int = 0
     """Rises with every crash: what began before has no end."""
+    black_hole: bool = False
+    """Whether it fails at everything."""
     straggles: float = 1.0
     """By how much longer everything takes at the moment."""
 
@@ -92,6 +96,8 @@ class Scenario:
     """Share of the agents that cannot be heard for six seconds out of thirty."""
     stragglers: float = 0.0
     """Share of the agents that take five times as long for ten seconds out of a minute."""
+    black_holes: float = 0.0
+    """Share of the agents that fail at whatever they are given, at once."""
     mass_silence: float = 0.0
     """Share of the agents that cannot be heard for twenty seconds in the middle of the run."""
     trace: Sequence[tuple[float, float, int]] | None = None
@@ -107,6 +113,9 @@ class Policy(Protocol):
 
     def ended(self, agent: SimAgent, job: Job) -> None:
         """An agent is done with a task, and says so from now on."""
+
+    def failed(self, agent: SimAgent, job: Job) -> None:
+        """An agent could not do a task, and says so from now on."""
 
     def crashed(self, agent: SimAgent, lost: Sequence[Job]) -> None:
         """An agent is down with all that it had."""
@@ -126,6 +135,8 @@ class World:
         """What happens: equal for all policies."""
         self.jobs: list[Job] = []
         self.covs: list[float] = []
+        self.failures = 0
+        """How often a task was given to an agent that fails at everything."""
         self.reassigned: list[float] = []
         """Milliseconds from a crash until each of its tasks ran again."""
         self.reports: list[float] = []
@@ -169,6 +180,9 @@ class World:
         """A task has reached an agent."""
         if not agent.up:
             self.policy.crashed(agent, [job])
+        elif agent.black_hole:
+            self.failures += 1
+            self.at(_FAILS_AFTER, lambda: self.policy.failed(agent, job))
         elif len(agent.running) < agent.slots:
             self._begin(agent, job)
         else:
@@ -221,7 +235,8 @@ class World:
         slow = number < scenario.slow_share * scenario.agents
         wanted = max(1, scenario.skills // 3)
         skills = frozenset(self.chance.sample(range(scenario.skills), wanted))
-        return SimAgent(number, scenario.slots, 0.5 if slow else 1.0, skills)
+        good = scenario.agents - round(scenario.black_holes * scenario.agents)
+        return SimAgent(number, scenario.slots, 0.5 if slow else 1.0, skills, black_hole=number >= good)
 
     def _plan_arrivals(self, end: float) -> None:
         scenario = self.scenario
@@ -293,7 +308,8 @@ class World:
 
     def _measure(self) -> None:
         """How unlike the agents' loads are: the coefficient of variation of tasks for each slot and speed."""
-        loads = [agent.outstanding / agent.slots for agent in self.agents if agent.up]
+        agents = [agent for agent in self.agents if agent.up and not agent.black_hole]
+        loads = [agent.outstanding / agent.slots for agent in agents]
         mean = sum(loads) / len(loads)
         if mean and self.now > 0.2 * self.scenario.seconds * SECOND:
             self.covs.append((sum((load - mean) ** 2 for load in loads) / len(loads)) ** 0.5 / mean)

@@ -16,7 +16,13 @@ from models.fleet.roster import Agent
 from models.fleet.rows import TaskRow
 from models.fleet.state import FleetState
 from models.fleet.step import Step
-from models.fleet_records import CoordinationPlan, ProposedCoalition, ProposedDirective, ProposedPreemption
+from models.fleet_records import (
+    CoordinationPlan,
+    ProposedCoalition,
+    ProposedDirective,
+    ProposedMove,
+    ProposedPreemption,
+)
 
 
 def apply(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
@@ -26,6 +32,8 @@ def apply(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
             refusal = _assign(step, fleet, plan.plan_id, entry)
         elif isinstance(entry, ProposedPreemption):
             refusal = _preempt(step, fleet, entry)
+        elif isinstance(entry, ProposedMove):
+            refusal = _move(step, fleet, plan.plan_id, entry)
         elif entry.type == "form_coalition":
             refusal = _form(step, fleet, plan.plan_id, entry)
         else:
@@ -114,6 +122,32 @@ def _preempt(step: Step, fleet: FleetState, entry: ProposedPreemption) -> str | 
     if reason != "eligible":
         return reason
     tasks.give_way(step, fleet, task, other)
+    return None
+
+
+def _move(step: Step, fleet: FleetState, plan_id: str, entry: ProposedMove) -> str | None:
+    """Let a task change its agent, or say why not."""
+    gate = fleet.policy.rebalancing
+    task = step.state.tables.tasks.get(fleet.key(entry.task_id))
+    if task is None:
+        return "unknown_task"
+    if task.directive_id is None or task.agent_id != entry.from_agent:
+        return "not_assigned"
+    if entry.epoch != task.epoch + 1:
+        return "stale_epoch"
+    if not gate.moves:
+        return "rebalancing_off"
+    if task.moved_at and step.now < task.moved_at + gate.cool_down:
+        return "moved_lately"
+    agent = fleet.agents.get(entry.agent_id)
+    if agent is None or not agent.registered:
+        return "unknown_agent"
+    if agent.id == task.agent_id:
+        return "member_already"
+    reason = feasibility(task, agent, step.now)
+    if reason != "eligible":
+        return reason
+    tasks.move(step, fleet, task, agent, plan_id)
     return None
 
 

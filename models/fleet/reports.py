@@ -24,7 +24,17 @@ MAX_METRICS = 64
 
 _LARGEST = sys.float_info.max
 _PATIENCE = 3 * TICK_INTERVAL
-_COUNTS = ("submitted", "completed", "failed", "cancelled", "assigned", "reassigned", "preempted", "waited")
+_COUNTS = (
+    "submitted",
+    "completed",
+    "failed",
+    "cancelled",
+    "assigned",
+    "reassigned",
+    "preempted",
+    "moved",
+    "waited",
+)
 
 
 def collect(step: Step, fleet: FleetState, record: WindowClosed) -> None:
@@ -168,6 +178,7 @@ def _period(step: Step, fleet: FleetState) -> dict[str, float]:
         "assigned": done["assigned"],
         "reassigned": done["reassigned"],
         "preempted": done["preempted"],
+        "moved": done["moved"],
         "completed": done["completed"],
         "failed": done["failed"],
         "cancelled": done["cancelled"],

@@ -108,6 +108,10 @@ class FleetRow(msgspec.Struct, array_like=True):
     """Assignments of tasks that had been assigned before."""
     given: dict[str, int] = msgspec.field(default_factory=dict)
     """What each tenant was given since the last report, by its weight: see ``tenants.share_of``."""
+    moved: int = 0
+    """Tasks moved to even out load."""
+    moved_at: int = 0
+    """Issue time of the last such move."""
     preempted: int = 0
     """Assignments that ended so that a more urgent task got their place."""
     overloaded: dict[str, int] = msgspec.field(default_factory=dict)
@@ -156,6 +160,15 @@ class AgentRow(msgspec.Struct, array_like=True):
     """Fleet time until which it gets no new work, since its breaker is open; 0 if it is not."""
     trips: int = 0
     """How often it has opened since it was last closed."""
+    load: float = 0.0
+    """Share of its slots that its live directives held, smoothed over time, as of ``load_at``."""
+    load_at: int = 0
+    tasks: float = 0.0
+    """Tasks that ``speed`` was learned from, older ones counting for less,"""
+    times: float = 0.0
+    """the sum of how many times the usual time each took,"""
+    doubt: float = 0.0
+    """and its variance, if the agent is as fast as others."""
 
 
 class TaskRow(msgspec.Struct, array_like=True):
@@ -217,6 +230,8 @@ class TaskRow(msgspec.Struct, array_like=True):
     """Different agents on which attempts of it ended, as far as the policy's ``quarantine`` counts."""
     risk_alerted: bool = False
     """Whether people know that it will hardly meet its deadline."""
+    moved_at: int = 0
+    """Issue time at which it was last moved to even out load; 0 if never."""
     claim: str | None = None
     """The withdrawal of a task that gives way to this one, while it is live."""
 
@@ -283,10 +298,8 @@ class DirectiveRow(msgspec.Struct, array_like=True):
     """Its addressee's, there."""
     heard_at: int = 0
     """Issue time of the last answer that told of progress; 0 before."""
-    patience: int = 0
-    """Milliseconds without any after which the task counts as stuck; 0 if nobody can say."""
     stuck_at: int = 0
-    """Fleet time at which that is looked at next; 0 if it is not, or people know."""
+    """Fleet time at which it is looked at whether the task is stuck; 0 if it is not, or people know."""
 
     @property
     def is_single(self) -> bool:
@@ -356,6 +369,8 @@ class PaceRow(msgspec.Struct, array_like=True):
     """Of the milliseconds for each unit of size; older ones count for less."""
     seen: int = 0
     """How many are counted there."""
+    variance: float = 1.0
+    """Of the times that agents take, as shares of their own mean: what chance has in them."""
 
 
 class ImpossibleRow(msgspec.Struct, array_like=True):

@@ -82,6 +82,15 @@ class FleetState:
         """When it has waited so long that it counts as of the next higher priority, if it still waits then."""
         return task.submitted_at + (task.promotions + 1) * self.policy.planning.ageing
 
+    def smoothed_load(self, agent: Agent, now: int) -> float:
+        """The share of the agent's slots that is held, as an exponentially fading mean over time."""
+        row = agent.row
+        passed = now - row.load_at
+        held = agent.held_slots / max(1, agent.shape.slots)
+        # Half of the weight after ``load_memory``; only + - * / touch floats, so that replays repeat it.
+        weight = passed / (passed + self.policy.rebalancing.load_memory) if passed > 0 else 0.0
+        return row.load + (held - row.load) * weight
+
     @property
     def pending(self) -> int:
         return sum(len(task_class.queue) for task_class in self.classes.values())
@@ -275,6 +284,7 @@ class State:
     def add_directive(self, fleet: FleetState, directive_id: str, row: DirectiveRow) -> None:
         self.tables.directives.put(directive_id, row)
         agent = fleet.agents[row.agent_id]
+        self._smooth(fleet, agent)
         agent.hold(directive_id, row)
         self._reopen(fleet, agent)
         if row.is_single:
@@ -295,12 +305,20 @@ class State:
     def remove_directive(self, fleet: FleetState, directive_id: str, row: DirectiveRow) -> None:
         self.tables.directives.delete(directive_id)
         agent = fleet.agents[row.agent_id]
+        self._smooth(fleet, agent)
         agent.release(directive_id)
         self._reopen(fleet, agent)
         if row.is_single:
             _count_down(fleet.at_work, self._task_of(fleet, row).standing)
         if self.timers.crowded(len(self.tables.directives)):
             self.timers.directives_are(self._directive_dues())
+
+    def _smooth(self, fleet: FleetState, agent: Agent) -> None:
+        """Take note of the load until now; it is about to change."""
+        if fleet.policy.rebalancing.moves:
+            agent.row.load = fleet.smoothed_load(agent, self.clock.log_time)
+            agent.row.load_at = self.clock.log_time
+            self.tables.agents.touch(fleet.key(agent.id))
 
     def _task_of(self, fleet: FleetState, row: DirectiveRow) -> TaskRow:
         return self.tables.tasks.rows[fleet.key(row.task_id or "")]

@@ -20,13 +20,8 @@ _SOONEST = 5_000
 
 def watch(step: Step, fleet: FleetState, task: TaskRow, directive_id: str, directive: DirectiveRow) -> None:
     """The task has begun."""
-    pace = step.state.tables.paces.get(fleet.key(task.class_id))
-    if pace is None or pace.seen < ENOUGH:
-        return
-    usual = histogram.quantile(pace.times, 990) * task.size
-    patience = max(_SOONEST, round(usual * fleet.policy.stuck_factor))
-    if directive.expires_at is None or step.now + patience < directive.expires_at:
-        directive.patience = patience
+    patience = _patience(step, fleet, task)
+    if patience and (directive.expires_at is None or step.now + patience < directive.expires_at):
         _look_at(step, directive_id, directive, step.now + patience)
 
 
@@ -35,24 +30,39 @@ def review(step: Step, directive_id: str, due: int) -> None:
     row = step.state.tables.directives.get(directive_id)
     if row is None or row.stuck_at != due:
         return
+    fleet = step.state.fleets[row.fleet]
     heard = max(row.accepted_at, row.heard_at)
-    if heard + row.patience > due:
-        _look_at(step, directive_id, row, heard + row.patience)
+    # At first only the shortest of a class have completed: what is usual is judged by what is known by now.
+    patience = _patience(step, fleet, step.state.tables.tasks.rows[fleet.key(row.task_id or "")])
+    if not patience or heard + patience > due:
+        _look_at(step, directive_id, row, heard + patience if patience else 0)
+        return
+    if fleet.agents[row.agent_id].row.liveness != "alive":
+        _look_at(step, directive_id, row, due + _SOONEST)  # it is the agent that is silent, which is known
         return
     row.stuck_at = 0
     step.state.tables.directives.touch(directive_id)
-    fleet = step.state.fleets[row.fleet]
     details = {
         "agent_id": row.agent_id,
         "directive_id": directive_id,
         "silent": (step.now - heard) / 1000,
-        "patience": row.patience / 1000,
+        "patience": patience / 1000,
         "progress": row.progress,
     }
     step.alert_seldom(fleet, "task_stuck", row.task_id or "", "no_progress", details)
 
 
+def _patience(step: Step, fleet: FleetState, task: TaskRow) -> int:
+    """Milliseconds of silence after which the task counts as stuck; 0 if nobody can say."""
+    pace = step.state.tables.paces.get(fleet.key(task.class_id))
+    if pace is None or pace.seen < ENOUGH:
+        return 0
+    usual = histogram.quantile(pace.times, 990) * task.size
+    return max(_SOONEST, round(usual * fleet.policy.stuck_factor))
+
+
 def _look_at(step: Step, directive_id: str, row: DirectiveRow, due: int) -> None:
     row.stuck_at = due
     step.state.tables.directives.touch(directive_id)
-    step.state.timers.moment(due, "stuck", directive_id)
+    if due:
+        step.state.timers.moment(due, "stuck", directive_id)

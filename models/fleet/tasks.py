@@ -90,6 +90,20 @@ def give_way(step: Step, fleet: FleetState, task: TaskRow, other: TaskRow) -> No
     take_back(step, fleet, task, "preempted", "nothing")
 
 
+def move(step: Step, fleet: FleetState, task: TaskRow, agent: Agent, plan_id: str) -> None:
+    """Take an assigned task from its agent and give it to another, at no cost to it; the caller has checked that
+    the other can have it."""
+    assert task.directive_id is not None
+    ledger.withdraw(step, fleet, task.directive_id)
+    task.last_reason = "rebalanced"
+    task.moved_at = step.now
+    ledger.assign(step, fleet, task, agent, plan_id)
+    step.state.tables.tasks.touch(fleet.key(task.task_id))
+    fleet.row.moved += 1
+    fleet.row.moved_at = step.now
+    step.state.touch_fleet(fleet)
+
+
 def take_back(
     step: Step,
     fleet: FleetState,

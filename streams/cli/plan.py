@@ -148,6 +148,7 @@ def _kind(entry: dict[str, Any]) -> str:
         "form_coalition": "coalition of",
         "repair_coalition": "also joins",
         "preempt_task": "gives way at",
+        "move_task": "moves to",
     }
     return words.get(str(entry["type"]), "")
 

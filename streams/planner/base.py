@@ -31,6 +31,10 @@ class Planner(Protocol):
                 runs out of it proposes what it has found so far, and the next one goes on from there.
         """
 
+    def rebalance(self, snapshot: FleetSnapshot, policy: Policy, budget: int) -> CoordinationPlan | None:
+        """Moves of running tasks that even out load, or ``None``. Asked in quiet rounds, when :meth:`plan` has
+        nothing to propose, at most once in the policy's ``rebalancing.interval``."""
+
 
 def encode_plan(plan: CoordinationPlan) -> bytes:
     """The plan as a value on ``coordinator.fleet``; its key is the fleet."""

@@ -20,7 +20,7 @@ from models.fold import Output, Record
 from streams.folds import fleet_fold
 from streams.planner.base import Planner, encode_plan
 from streams.planner.by_hand import plan_by_hand
-from streams.planner.snapshot import plannable, snapshot
+from streams.planner.snapshot import FleetSnapshot, plannable, snapshot
 
 if TYPE_CHECKING:
     from streams.engine import Engine, FoldTable, PartitionTask
@@ -75,6 +75,8 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
         """Pending tasks that might be placed, as of the last batch."""
         self._in_flight: dict[tuple[int, str], int] = {}
         """Offset of the last plan of a fleet, until its fold has read it: planning again would repeat it."""
+        self._rebalanced: dict[str, int] = {}
+        """Log time at which it was last looked at whether a fleet's load is even."""
         table.after_batch.append(self._on_batch)
         table.on_close.append(self._on_close)
 
@@ -152,6 +154,8 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
             return None
         started = time.process_time()
         plan = self.planner.plan(seen, seen.policy, self.budget)
+        if plan is None:
+            plan = self._rebalance(seen)
         spent = time.process_time() - started
         if spent > max(self.interval, 0.05):
             log.warning(
@@ -159,6 +163,14 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
                 extra={"fleet": fleet, "cpu_seconds": round(spent, 3), "budget": self.budget},
             )
         return plan
+
+    def _rebalance(self, seen: FleetSnapshot) -> CoordinationPlan | None:
+        """In a quiet round, and seldom: by log time, which the policy's interval is meant in."""
+        gate = seen.policy.rebalancing
+        if not gate.moves or seen.now - self._rebalanced.get(seen.fleet, 0) < gate.interval:
+            return None
+        self._rebalanced[seen.fleet] = seen.now
+        return self.planner.rebalance(seen, seen.policy, self.budget)
 
     def _on_batch(self, task: PartitionTask, _records: Sequence[Record], _outputs: Sequence[Output]) -> None:
         fold = fleet_fold(task)

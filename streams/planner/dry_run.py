@@ -8,11 +8,13 @@ from collections.abc import Set as AbstractSet
 
 from models.fleet import FleetFold
 from models.fleet.explain import explain
-from models.fleet_records import ProposedDirective, ProposedEntry, ProposedPreemption
+from models.fleet_records import ProposedDirective, ProposedEntry, ProposedMove, ProposedPreemption
 from models.policy import patched
 from streams.planner.base import Planner
 from streams.planner.snapshot import FleetSnapshot, snapshot
 
+_OF_OTHERS = ("preempt_task", "move_task")
+"""Entries about tasks that do not wait."""
 MOST_LOOKS = 200_000
 """Looks at one agent for one class of tasks that finding out their reasons may cost: below half a second."""
 
@@ -55,7 +57,7 @@ def _planned(
     seen = snapshot(fold, fleet)
     assert seen is not None
     policy = seen.policy if patch is None else patched(seen.policy, patch, seen.policy.version + 1)
-    plan = planner.plan(seen, policy, budget)
+    plan = planner.plan(seen, policy, budget) or planner.rebalance(seen, policy, budget)
     entries = [] if plan is None else plan.directives
     return {
         "fleet": fleet,
@@ -64,7 +66,7 @@ def _planned(
         "policy_version": policy.version,
         "truncated": plan is not None and plan.planner.truncated,
         "objective": None if plan is None else plan.objective,
-        "placed": sum(entry.type != "preempt_task" for entry in entries),
+        "placed": sum(entry.type not in _OF_OTHERS for entry in entries),
         "entries": [_on_wire(entry) for entry in entries],
         "pending": _reasons(fold, fleet, seen, {entry.task_id for entry in entries}),
     }
@@ -98,7 +100,7 @@ def _reasons(fold: FleetFold, fleet: str, seen: FleetSnapshot, taken: AbstractSe
 
 def _on_wire(entry: ProposedEntry) -> dict[str, object]:
     agents: object
-    if isinstance(entry, ProposedDirective | ProposedPreemption):
+    if isinstance(entry, ProposedDirective | ProposedPreemption | ProposedMove):
         agents = [{"agent_id": entry.agent_id, "role": None}]
     else:
         agents = [{"agent_id": member.agent_id, "role": member.role} for member in entry.members]
@@ -108,8 +110,8 @@ def _on_wire(entry: ProposedEntry) -> dict[str, object]:
 def _differences(ours: object, theirs: object) -> list[dict[str, object]]:
     assert isinstance(ours, list)
     assert isinstance(theirs, list)
-    now = {entry["task_id"]: entry["agents"] for entry in ours if entry["type"] != "preempt_task"}
-    then = {entry["task_id"]: entry["agents"] for entry in theirs if entry["type"] != "preempt_task"}
+    now = {entry["task_id"]: entry["agents"] for entry in ours if entry["type"] not in _OF_OTHERS}
+    then = {entry["task_id"]: entry["agents"] for entry in theirs if entry["type"] not in _OF_OTHERS}
     return [
         {"task_id": task_id, "now": now.get(task_id), "if": then.get(task_id)}
         for task_id in dict.fromkeys([*now, *then])

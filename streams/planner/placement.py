@@ -38,6 +38,7 @@ from models.fleet_records import (
 )
 from models.policy import PlanningPolicy, Policy
 from streams.planner.preemption import preempt
+from streams.planner.rebalancing import moves
 from streams.planner.room import Room
 from streams.planner.snapshot import FleetSnapshot
 from streams.planner.teams import choose
@@ -77,7 +78,23 @@ class WaterFillPlanner:
         self, snapshot: FleetSnapshot, policy: Policy, budget: int = DEFAULT_BUDGET
     ) -> CoordinationPlan | None:
         round_ = _Round(snapshot, policy.planning, budget)
-        entries = round_.place()
+        return self._plan_of(snapshot, policy, budget, round_.place(), round_.cost, round_.truncated)
+
+    def rebalance(
+        self, snapshot: FleetSnapshot, policy: Policy, budget: int = DEFAULT_BUDGET
+    ) -> CoordinationPlan | None:
+        found, truncated = moves(snapshot, policy, budget)
+        return self._plan_of(snapshot, policy, budget, found, 0, truncated)
+
+    def _plan_of(
+        self,
+        snapshot: FleetSnapshot,
+        policy: Policy,
+        budget: int,
+        entries: Sequence[ProposedEntry],
+        cost: int,
+        truncated: bool,
+    ) -> CoordinationPlan | None:
         if not entries:
             return None
         pending = snapshot.pending()
@@ -87,13 +104,11 @@ class WaterFillPlanner:
             plan_id=f"{snapshot.fleet}.{snapshot.based_on}.{self.name}-{self.version}",
             fleet=snapshot.fleet,
             based_on=snapshot.based_on,
-            directives=entries,
+            directives=list(entries),
             constraints=list(CONSTRAINTS),
             priority=max(snapshot.task(_beneficiary(entry)).priority for entry in entries),
-            objective=round_.cost + left * policy.planning.objective.unplaced,
-            planner=PlannerVersion(
-                name=self.name, version=self.version, budget=budget, truncated=round_.truncated
-            ),
+            objective=cost + left * policy.planning.objective.unplaced,
+            planner=PlannerVersion(name=self.name, version=self.version, budget=budget, truncated=truncated),
             policy_version=policy.version,
             pending=pending,
         )

@@ -49,6 +49,15 @@ class FleetSnapshot:
         """How many tasks that an agent has alone there are of each standing."""
         return self._fleet.at_work
 
+    @property
+    def moved_at(self) -> int:
+        """When a task was last moved to even out load; 0 if never."""
+        return self._fleet.row.moved_at
+
+    def smoothed_load(self, agent: Agent) -> float:
+        """The share of the agent's slots that has been held for a while."""
+        return self._fleet.smoothed_load(agent, self.now)
+
     def has_claim(self, task: TaskRow) -> bool:
         """Whether another task is giving way to it."""
         return task.claim is not None and task.claim in self._state.tables.directives

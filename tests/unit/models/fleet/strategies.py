@@ -111,6 +111,7 @@ PRELUDE: list[dict[str, Any]] = [
             "quarantine": 1,
             "retry": {"base": 0, "cap": 0},
             "planning": {"preemption": 1},
+            "rebalancing": {"moves": 2, "cool_down": 1},
         },
     },
     {"type": "agent_registered", "agent_id": "a1", "capabilities": ["saw"], "slots": 2, "incarnation": 1},
@@ -144,6 +145,15 @@ _entries: st.SearchStrategy[dict[str, Any]] = st.one_of(
         {
             "type": st.just("assign_task"),
             "task_id": task_ids,
+            "agent_id": agent_ids,
+            "epoch": epochs,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("move_task"),
+            "task_id": task_ids,
+            "from_agent": agent_ids,
             "agent_id": agent_ids,
             "epoch": epochs,
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from models.fleet.pace import CLASS_MEMORY
@@ -35,10 +37,10 @@ def test_an_agent_is_as_fast_as_others_until_something_shows_otherwise(log: Flee
 
 
 def test_who_takes_half_as_long_as_is_usual_is_twice_as_fast(log: FleetLog) -> None:
-    for number in range(60):
-        work(log, "a1", f"slow-{number}", 20)
-        work(log, "a2", f"fast-{number}", 10)
-    assert speed(log, "a2") / speed(log, "a1") == pytest.approx(2, rel=0.1)
+    for number in range(120):
+        work(log, "a1", f"slow-{number}", 2)
+        work(log, "a2", f"fast-{number}", 1)
+    assert 1.7 < speed(log, "a2") / speed(log, "a1") < 2.1
     assert speed(log, "a1") < 1 < speed(log, "a2")
 
 
@@ -51,16 +53,35 @@ def test_size_is_allowed_for_and_kinds_of_tasks_are_not_compared(log: FleetLog) 
     assert speed(log, "a2") == pytest.approx(1, abs=0.01)
 
 
-def test_one_odd_task_says_little_and_the_past_fades(log: FleetLog) -> None:
+def test_one_odd_task_says_nothing(log: FleetLog) -> None:
     for number in range(5):
         work(log, "a1", f"t-{number}", 10)
     work(log, "a2", "odd", 0.001)
-    assert speed(log, "a2") == pytest.approx(1 + (8 - 1) / 2), (
-        "the first counts for half, and eight times at most"
-    )
+    assert speed(log, "a2") == 1.0
+
+
+def test_the_past_fades(log: FleetLog) -> None:
     for number in range(60):
-        work(log, "a2", f"usual-{number}", 30)
-    assert speed(log, "a2") == pytest.approx(1, abs=0.1)
+        work(log, "a1", f"slow-{number}", 2)
+        work(log, "a2", f"fast-{number}", 1)
+    assert speed(log, "a2") > 1.2
+    for number in range(60):
+        work(log, "a1", f"a-{number}", 30)
+        work(log, "a2", f"b-{number}", 30)
+    assert speed(log, "a2") == pytest.approx(1, abs=0.01)
+
+
+def test_luck_is_no_speed(log: FleetLog) -> None:
+    """Fifty agents alike, whose tasks take as long as chance has it: hardly one counts as fast or slow."""
+    chance = random.Random(5)
+    for number in range(50):
+        log.agent(f"b{number}", slots=100)
+    for round_ in range(12):
+        for number in range(50):
+            work(log, f"b{number}", f"t-{round_}-{number}", chance.expovariate(1))
+    speeds = [speed(log, f"b{number}") for number in range(50)]
+    assert sum(found != 1.0 for found in speeds) <= 2
+    assert all(0.8 < found < 1.25 for found in speeds)
 
 
 def test_time_until_acceptance_is_not_the_agents(log: FleetLog) -> None:

@@ -34,7 +34,7 @@ def complete(log: FleetLog, count: int = ENOUGH, seconds: float = 10, **task: ob
 def test_a_task_that_is_silent_for_three_times_as_long_as_its_like_take_is_stuck(log: FleetLog) -> None:
     complete(log)
     directive = begin(log, "t1")
-    patience = log.fold.state.tables.directives.rows[directive["directive_id"]].patience
+    patience = log.fold.state.tables.directives.rows[directive["directive_id"]].stuck_at - log.now
     assert 30_000 <= patience <= 30_000 * 9 / 8
     assert not log.wait(patience - 1_000).alerts()
     (alert,) = log.wait(2_000).alerts()
@@ -62,6 +62,13 @@ def test_a_larger_task_may_be_silent_for_longer(log: FleetLog) -> None:
     assert log.wait(30_000).alerts("task_stuck")
 
 
+def test_while_longer_and_longer_ones_complete_none_is_stuck(log: FleetLog) -> None:
+    directives = {number: begin(log, f"t{number}") for number in range(100)}
+    for number, directive in directives.items():
+        assert not log.wait(10_000).alerts(), f"nobody can know that {number} is long"
+        log.answer(directive, "completed")
+
+
 def test_nothing_is_said_before_enough_of_its_like_have_completed(log: FleetLog) -> None:
     complete(log, ENOUGH - 1)
     begin(log, "t1")
@@ -73,6 +80,15 @@ def test_a_run_timeout_that_comes_sooner_says_enough(log: FleetLog) -> None:
     complete(log)
     begin(log, "t1", run_timeout=20)
     assert not log.wait(200_000).alerts("task_stuck")
+
+
+def test_of_an_agent_that_is_silent_itself_no_task_is_stuck(log: FleetLog) -> None:
+    complete(log)
+    begin(log, "t1")
+    log.own("agent_suspected", agent_id="a1")
+    assert not log.wait(100_000).alerts()
+    log.own("agent_recovered", agent_id="a1")
+    assert log.wait(10_000).alerts("task_stuck")
 
 
 def test_who_ends_in_time_is_not_stuck(log: FleetLog) -> None:
