@@ -143,7 +143,7 @@ def _move(step: Step, fleet: FleetState, plan_id: str, entry: ProposedMove) -> s
     if agent is None or not agent.registered:
         return "unknown_agent"
     if agent.id == task.agent_id:
-        return "member_already"
+        return "same_agent"
     reason = feasibility(task, agent, step.now)
     if reason != "eligible":
         return reason

@@ -69,7 +69,7 @@ def leave_queue(step: Step, fleet: FleetState, task: TaskRow, members: int = 1) 
     share = members * tenants.share_of(task, fleet.policy.planning.tenants)
     tenant = task.tenant or ""
     tenants.serve(fleet.row.served, tenant, share)
-    fleet.row.given[tenant] = fleet.row.given.get(tenant, 0) + share
+    tenants.note_given(fleet.row.given, tenant, share)
     step.state.touch_fleet(fleet)
     return step.state.unqueue(fleet, task)
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 
 from models.fleet.rows import TaskRow
 
+MAX_GIVEN = 1_000
+"""Tenants that one report compares."""
 _SHARE = 1_000_000
 """So that dividing by the largest weight still leaves whole numbers."""
 _LARGEST = 1 << 50
@@ -24,6 +26,12 @@ def share_of(task: TaskRow, weights: Mapping[str, int]) -> int:
     """What giving the task to an agent adds to what its tenant was served."""
     work = max(1, round(task.size * 1000)) * task.slots
     return min(work * _SHARE // weights.get(task.tenant or "", 1), _LARGEST)
+
+
+def note_given(given: dict[str, int], tenant: str, share: int) -> None:
+    """Remember until the next report what the tenant was given; of ever more tenants only the first ones."""
+    if tenant in given or len(given) < MAX_GIVEN:
+        given[tenant] = given.get(tenant, 0) + share
 
 
 def begin_to_wait(served: dict[str, int], tenant: str, waiting: Iterable[str]) -> None:

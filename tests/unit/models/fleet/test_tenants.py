@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.fleet.tenants import _TOO_MUCH, begin_to_wait, serve
+from models.fleet.tenants import _TOO_MUCH, MAX_GIVEN, begin_to_wait, note_given, serve
 from tests.unit.models.fleet.log import FleetLog
 
 names = st.sampled_from(["", "x", "y", "z"])
@@ -42,3 +42,12 @@ def test_a_tenant_without_tasks_is_forgotten() -> None:
     assert served == {"x": 10**9, "y": 10**10}
     log.answer(directives[0], "completed")
     assert served.keys() == {"y"}
+
+
+def test_what_tenants_were_given_is_remembered_of_so_many_and_no_more() -> None:
+    known: dict[str, int] = {}
+    for number in range(MAX_GIVEN + 5):
+        note_given(known, f"t{number}", 1)
+    note_given(known, "t0", 2)
+    assert len(known) == MAX_GIVEN
+    assert known["t0"] == 3

@@ -174,7 +174,7 @@ def test_members_of_coalitions_stay() -> None:
         ({"from_agent": "a2"}, "not_assigned"),
         ({"epoch": 1}, "stale_epoch"),
         ({"agent_id": "unheard"}, "unknown_agent"),
-        ({"agent_id": "a1"}, "member_already"),
+        ({"agent_id": "a1"}, "same_agent"),
         ({"agent_id": "full"}, "no_credit"),
     ],
 )
