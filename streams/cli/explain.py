@@ -61,7 +61,7 @@ def drawn(answer: dict[str, Any], kind: str = "task") -> RenderableType:
     state, reason = str(answer["state"]), str(answer["reason"])
     head = Text.assemble((answer[f"{kind}_id"], "bold"), " is ", (state, console.STYLES.get(state, "")))
     if reason != state:
-        head.append(f": {WAITS.get(reason, MEANS.get(reason, reason))}")
+        head.append(f": {_why(kind, reason)}")
     if kind == "task" and answer.get("agent_id"):
         head.append(f" (agent {answer['agent_id']})")
     parts: list[RenderableType] = [head]
@@ -160,6 +160,15 @@ def _places(placement: dict[str, Any]) -> list[RenderableType]:
     return [title, console.table(("agent", *((name, "right") for name in parts)), rows)]
 
 
+def _why(kind: str, reason: str) -> str:
+    from models.fleet.feasibility import MEANING
+
+    keeps = {str(known): text for known, text in MEANING.items()}
+    if kind == "agent" and reason in keeps:
+        return f"it {keeps[reason]}"
+    return WAITS.get(reason, MEANS.get(reason, reason))
+
+
 def _meaning(kind: str, name: str) -> str:
     from models.fleet.feasibility import MEANING
 
@@ -174,6 +183,10 @@ def _meaning(kind: str, name: str) -> str:
 def _shown(name: str, value: Any) -> str:
     if name.endswith("_at") or name in ("deadline", "pending_since", "act_by"):
         return console.clock(round(value * 1000))
+    if name == "breaker":
+        until = f" until {console.clock(round(value['until'] * 1000))}" if value.get("until") else ""
+        failed = f", after {', '.join(value['failed'])}" if value.get("failed") else ""
+        return f"{value['state'].replace('_', '-')}{until}{failed}"
     if name == "nearest":
         return f"{value['agent_id']}, which {value['meaning']}"
     if name == "members":

@@ -60,7 +60,7 @@ def test_an_agent_is_explained_by_the_tasks_that_wait() -> None:
         "slots": {"total": 2, "held": 1},
     }
     text = shown(answer, "agent")
-    assert "a1 is alive: cordoned" in text
+    assert "a1 is alive: it is cordoned by an operator" in text
     assert "Of 3 pending tasks" in text
     assert "1  wait since it is cordoned by an operator" in text
     assert "No task waits" in shown({**answer, "pending": 0, "counts": {}}, "agent")
@@ -100,3 +100,11 @@ def test_the_place_of_a_task_is_shown_beside_cheaper_ones() -> None:
 def test_a_breaker_is_shown_where_it_matters(state: str, shows: bool) -> None:
     answer = {"agent_id": "a1", "state": "alive", "reason": "x", "pending": 0, "breaker": {"state": state}}
     assert ("breaker" in shown(answer, "agent")) == shows
+
+
+def test_a_breaker_says_until_when_and_after_what() -> None:
+    breaker = {"state": "half_open", "until": None, "failed": ["t1", "t2"]}
+    answer = {"agent_id": "a1", "state": "alive", "reason": "tripped", "pending": 0, "breaker": breaker}
+    text = shown(answer, "agent")
+    assert "half-open, after t1, t2" in text
+    assert "a1 is alive: it failed at several tasks in a row" in text
