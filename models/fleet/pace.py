@@ -24,6 +24,9 @@ CLASS_MEMORY = 100
 """Completed tasks over which the pace of a class is averaged."""
 _QUANTILE_MEMORY = 1_000
 """Completed tasks of a class that are counted before the older ones begin to fade."""
+_FEW = 32
+"""So often the quantile of a class is determined anew, and with each of its first tasks: it costs as much as all
+else that is learned from one."""
 _SIZE_MIN = 0.001
 _SHORTEST_MEMORY = 3_600_000
 """Milliseconds."""
@@ -84,6 +87,8 @@ def _count(row: PaceRow, took: float) -> None:
     if row.seen > _QUANTILE_MEMORY:
         histogram.fade(row.times)
         row.seen = histogram.size(row.times)
+    if row.seen <= _FEW or row.seen % _FEW == 0:
+        row.slow = histogram.quantile(row.times, 990)
 
 
 def forget(step: Step, key: str, due: int) -> None:

@@ -369,6 +369,8 @@ class PaceRow(msgspec.Struct, array_like=True):
     """Of the milliseconds for each unit of size; older ones count for less."""
     seen: int = 0
     """How many are counted there."""
+    slow: int = 0
+    """The 99th percentile there, as of a few tasks ago at most."""
     variance: float = 1.0
     """Of the times that agents take, as shares of their own mean: what chance has in them."""
 

@@ -7,7 +7,6 @@ stuck more likely than slow. Its agent keeps it: only people can know better.
 
 from __future__ import annotations
 
-from models import histogram
 from models.fleet.rows import DirectiveRow, TaskRow
 from models.fleet.state import FleetState
 from models.fleet.step import Step
@@ -57,8 +56,7 @@ def _patience(step: Step, fleet: FleetState, task: TaskRow) -> int:
     pace = step.state.tables.paces.get(fleet.key(task.class_id))
     if pace is None or pace.seen < ENOUGH:
         return 0
-    usual = histogram.quantile(pace.times, 990) * task.size
-    return max(_SOONEST, round(usual * fleet.policy.stuck_factor))
+    return max(_SOONEST, round(pace.slow * task.size * fleet.policy.stuck_factor))
 
 
 def _look_at(step: Step, directive_id: str, row: DirectiveRow, due: int) -> None:

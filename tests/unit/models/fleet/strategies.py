@@ -86,6 +86,8 @@ events = st.one_of(
     _event("agent_cordoned", agent_id=agent_ids),
     _event("agent_uncordoned", agent_id=agent_ids),
     _event("agent_drained", agent_id=agent_ids),
+    _event("agent_drained", agent_id=st.just("a1")),
+    _event("agent_uncordoned", agent_id=st.just("a1")),
     _event(
         "policy_changed",
         policy=st.sampled_from(
