@@ -18,6 +18,7 @@ from models.fleet import FleetFold
 from models.fold import LogRecord, Output
 from models.ingress import IngressFold
 from streams.planner import WaterFillPlanner, encode_plan, plannable, snapshot
+from streams.planner.coordination import Rounds
 from streams.planner.placement import DEFAULT_BUDGET
 
 START = 1_763_800_000_000
@@ -38,13 +39,12 @@ class Coordinator:
         """Agents that a task was taken from."""
         self.ingress = IngressFold(0, {"events": 1, "fleet": 1})
         self.fleet = FleetFold(0, 1)
-        self.planner = WaterFillPlanner()
+        self._rounds = Rounds(WaterFillPlanner(), DEFAULT_BUDGET)
         self.alerts: dict[str, int] = {}
         self.withdrawn = 0
         self._offsets = {"events": 0, "fleet": 0}
         self._planning = False
         self._planned_at = float("-inf")
-        self._rebalanced = 0
 
     def begin(self, world: World) -> None:
         self.world = world
@@ -216,13 +216,6 @@ class Coordinator:
         self._planning = False
         self._planned_at = self.world.now
         seen = snapshot(self.fleet, "default")
-        plan = None if seen is None else self.planner.plan(seen, seen.policy, DEFAULT_BUDGET)
-        if (
-            seen is not None
-            and plan is None
-            and seen.now - self._rebalanced >= seen.policy.rebalancing.interval
-        ):
-            self._rebalanced = seen.now
-            plan = self.planner.rebalance(seen, seen.policy, DEFAULT_BUDGET)
+        plan = None if seen is None else self._rounds.propose(seen)
         if plan is not None:
             self.world.at(HOP, partial(self._fold_fleet, encode_plan(plan)))

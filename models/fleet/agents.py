@@ -179,8 +179,7 @@ def lose(step: Step, fleet: FleetState, agent: Agent, reason: str) -> None:
             began = directive.accepted and directive.type == "assign_task"
             coalitions.left(step, fleet, directive, reason, "attempt" if began else "nothing")
         elif directive.type == "assign_task":
-            assert directive.task_id is not None
-            task = step.state.tables.tasks.rows[fleet.key(directive.task_id)]
+            task = step.state.task_of(fleet, directive)
             # Who had not accepted it never began: the loss costs the task nothing.
             tasks.take_back(step, fleet, task, reason, "attempt" if directive.accepted else "nothing")
 
@@ -191,7 +190,7 @@ def _blame(step: Step, fleet: FleetState, agent: Agent, reason: str) -> None:
         return
     for _, directive in agent.in_order():
         if directive.type == "assign_task" and directive.accepted:
-            task = step.state.tables.tasks.rows[fleet.key(directive.task_id or "")]
+            task = step.state.task_of(fleet, directive)
             breaker.failed(step, fleet, agent.id, task, reason)
             return
 

@@ -54,7 +54,7 @@ def _is_repeat(step: Step, event: DirectiveResponse) -> bool:
 def _answer_assignment(
     step: Step, fleet: FleetState, directive: DirectiveRow, event: DirectiveResponse
 ) -> None:
-    task = step.state.tables.tasks.rows[fleet.key(directive.task_id or "")]
+    task = step.state.task_of(fleet, directive)
     if event.outcome == "rejected":
         ledger.end(step, fleet, event.directive_id, event.outcome)
         tasks.take_back(step, fleet, task, event.reason or "rejected", "delivery")
@@ -83,7 +83,7 @@ def _answer_as_member(
         coalitions.left(step, fleet, directive, event.reason or event.outcome, "delivery")
     elif event.outcome == "failed":
         ledger.end(step, fleet, event.directive_id, event.outcome)
-        task = step.state.tables.tasks.rows[fleet.key(directive.task_id or "")]
+        task = step.state.task_of(fleet, directive)
         breaker.failed(step, fleet, directive.agent_id, task, event.reason or "failed")
         coalitions.failed(step, fleet, directive, event.reason or "failed")
     elif event.outcome == "completed" and not joining:

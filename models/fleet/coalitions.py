@@ -223,6 +223,6 @@ def _coalition_of(step: Step, task: TaskRow) -> CoalitionRow:
 
 
 def _about(step: Step, fleet: FleetState, directive: DirectiveRow) -> tuple[TaskRow, CoalitionRow, MemberRow]:
-    task = step.state.tables.tasks.rows[fleet.key(directive.task_id or "")]
+    task = step.state.task_of(fleet, directive)
     row = _coalition_of(step, task)
     return task, row, next(one for one in row.members if one.agent_id == directive.agent_id)

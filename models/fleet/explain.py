@@ -301,7 +301,7 @@ def _pending_reason(
         return "impossible"
     if task.retry_at > now:
         return "backoff"
-    if task.claim is not None and task.claim in fold.state.tables.directives:
+    if fold.state.has_claim(task):
         return "preempting"
     if "eligible" in counts and _is_team(fleet, task, now):
         return "outranked" if _is_outranked(fleet, task) else "waiting_for_plan"

@@ -115,6 +115,11 @@ def standing(agent: Agent) -> Hashable:
     return away or (agent.held_slots, agent.credits, not agent.held_resources)
 
 
+def available(agent: Agent) -> bool:
+    """Whether the agent gets new work at all."""
+    return agent.registered and unavailable(agent) is None
+
+
 def unavailable(agent: Agent) -> Reason | None:
     """Why the agent gets no new work at all, whatever the task; ``None`` if it gets some."""
     row = agent.row

@@ -130,7 +130,7 @@ def _check_agents(state: State, fleet: FleetState) -> None:
     silent = [agent for agent in fleet.agents.values() if agent.row.liveness == "suspected"]
     assert fleet.suspected == len(silent), f"fleet {fleet.name} miscounts its suspected agents"
     at_work = Counter(
-        state.tables.tasks.rows[fleet.key(row.task_id or "")].standing
+        state.task_of(fleet, row).standing
         for agent in fleet.agents.values()
         for row in agent.live.values()
         if row.is_single

@@ -153,7 +153,7 @@ def _directive_overdue(step: Step, due: int, directive_id: str) -> None:
     if row.type not in ("assign_task", "join_coalition"):
         ledger.repeat(step, fleet, directive_id)
         return
-    task = step.state.tables.tasks.rows[fleet.key(row.task_id or "")]
+    task = step.state.task_of(fleet, row)
     breaker.failed(step, fleet, row.agent_id, task, "run_timeout" if row.accepted else "ack_timeout")
     if row.coalition_id is not None:
         ledger.withdraw(step, fleet, directive_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from models.fleet.feasibility import unavailable
+from models.fleet.feasibility import available
 from models.fleet.roster import Shape, ShapeKey
 from models.fleet.state import FleetState
 from models.fleet.step import Step
@@ -50,7 +50,7 @@ def review(step: Step, fleet: FleetState) -> None:
                 "tasks": demand.tasks,
                 "since": since / 1000,
                 "agents": len(agents),
-                "slots": sum(agent.credits for agent in agents if unavailable(agent) is None),
+                "slots": sum(agent.credits for agent in agents if available(agent)),
                 "more_slots": demand.slots,
             }
             step.alert_seldom(fleet, "overload", name or "any", "capacity", details)

@@ -49,12 +49,9 @@ def _assign(step: Step, fleet: FleetState, plan_id: str, entry: ProposedDirectiv
         return task
     if task.coalition is not None:
         return "coalition"
-    agent = fleet.agents.get(entry.agent_id)
-    if agent is None or not agent.registered:
-        return "unknown_agent"
-    reason = feasibility(task, agent, step.now)
-    if reason != "eligible":
-        return reason
+    agent = _able(step, fleet, task, entry.agent_id)
+    if isinstance(agent, str):
+        return agent
     tasks.assign(step, fleet, task, agent, plan_id)
     return None
 
@@ -101,21 +98,18 @@ def _repair(step: Step, fleet: FleetState, entry: ProposedCoalition) -> str | No
 
 def _preempt(step: Step, fleet: FleetState, entry: ProposedPreemption) -> str | None:
     """Let one task give way to another, or say why not."""
-    tables = step.state.tables
-    task = tables.tasks.get(fleet.key(entry.task_id))
-    other = tables.tasks.get(fleet.key(entry.for_task))
-    if task is None or other is None:
+    other = step.state.tables.tasks.get(fleet.key(entry.for_task))
+    if other is None:
         return "unknown_task"
-    if task.directive_id is None or task.agent_id != entry.agent_id:
-        return "not_assigned"
-    if entry.epoch != task.epoch:
-        return "stale_epoch"
+    task = _assigned(step, fleet, entry.task_id, entry.agent_id, entry.epoch)
+    if isinstance(task, str):
+        return task
     if other.state != "pending":
         return "not_pending"
     delta = fleet.policy.planning.preemption
     if not delta or other.priority < task.standing + delta:
         return "priority"
-    if other.claim is not None and other.claim in tables.directives:
+    if step.state.has_claim(other):
         return "claimed"
     agent = fleet.agents[entry.agent_id]
     reason = feasibility(other, agent.without(task), step.now)
@@ -128,25 +122,18 @@ def _preempt(step: Step, fleet: FleetState, entry: ProposedPreemption) -> str | 
 def _move(step: Step, fleet: FleetState, plan_id: str, entry: ProposedMove) -> str | None:
     """Let a task change its agent, or say why not."""
     gate = fleet.policy.rebalancing
-    task = step.state.tables.tasks.get(fleet.key(entry.task_id))
-    if task is None:
-        return "unknown_task"
-    if task.directive_id is None or task.agent_id != entry.from_agent:
-        return "not_assigned"
-    if entry.epoch != task.epoch + 1:
-        return "stale_epoch"
+    task = _assigned(step, fleet, entry.task_id, entry.from_agent, entry.epoch - 1)
+    if isinstance(task, str):
+        return task
     if not gate.moves:
         return "rebalancing_off"
     if task.moved_at and step.now < task.moved_at + gate.cool_down:
         return "moved_lately"
-    agent = fleet.agents.get(entry.agent_id)
-    if agent is None or not agent.registered:
-        return "unknown_agent"
-    if agent.id == task.agent_id:
+    if entry.agent_id == task.agent_id:
         return "same_agent"
-    reason = feasibility(task, agent, step.now)
-    if reason != "eligible":
-        return reason
+    agent = _able(step, fleet, task, entry.agent_id)
+    if isinstance(agent, str):
+        return agent
     tasks.move(step, fleet, task, agent, plan_id)
     return None
 
@@ -165,18 +152,34 @@ def _pending(step: Step, fleet: FleetState, task_id: str, epoch: int) -> TaskRow
     return task
 
 
+def _assigned(step: Step, fleet: FleetState, task_id: str, agent_id: str, epoch: int) -> TaskRow | str:
+    """The task, if this agent has it alone, at this epoch; else why not."""
+    task = step.state.tables.tasks.get(fleet.key(task_id))
+    if task is None:
+        return "unknown_task"
+    if task.directive_id is None or task.agent_id != agent_id:
+        return "not_assigned"
+    return task if epoch == task.epoch else "stale_epoch"
+
+
+def _able(step: Step, fleet: FleetState, task: TaskRow, agent_id: str) -> Agent | str:
+    """The agent, if it could take the task now; else why not."""
+    agent = fleet.agents.get(agent_id)
+    if agent is None or not agent.registered:
+        return "unknown_agent"
+    reason = feasibility(task, agent, step.now)
+    return agent if reason == "eligible" else reason
+
+
 def _asked(
     step: Step, fleet: FleetState, task: TaskRow, entry: ProposedCoalition
 ) -> list[tuple[Agent, str | None]] | str:
     """The proposed members with their roles, if each of them could take the task now; else why not."""
     asked: list[tuple[Agent, str | None]] = []
     for member in entry.members:
-        agent = fleet.agents.get(member.agent_id)
-        if agent is None or not agent.registered:
-            return "unknown_agent"
-        reason = feasibility(task, agent, step.now)
-        if reason != "eligible":
-            return reason
+        agent = _able(step, fleet, task, member.agent_id)
+        if isinstance(agent, str):
+            return agent
         asked.append((agent, member.role))
     if len({agent.id for agent, _ in asked}) < len(asked):
         return "member_already"

@@ -11,7 +11,7 @@ from math import fsum, sqrt
 
 from models import histogram
 from models.fleet import overload
-from models.fleet.feasibility import unavailable
+from models.fleet.feasibility import available, unavailable
 from models.fleet.rows import DirectiveRow, TaskRow, WindowRow
 from models.fleet.state import FleetState
 from models.fleet.step import Step
@@ -115,7 +115,7 @@ def _slots(fleet: FleetState) -> dict[str, int]:
     agents = fleet.agents.values()
     return {
         "total": sum(shape.slots * len(shape.agents) for shape in fleet.shapes.values()),
-        "usable": sum(agent.credits for agent in agents if agent.registered and unavailable(agent) is None),
+        "usable": sum(agent.credits for agent in agents if available(agent)),
         "held": sum(agent.held_slots for agent in agents),
     }
 
@@ -149,7 +149,7 @@ def _balance(fleet: FleetState) -> dict[str, float]:
     loads = [
         agent.held_slots / agent.credits
         for agent in fleet.agents.values()
-        if agent.registered and agent.credits and unavailable(agent) is None
+        if agent.credits and available(agent)
     ]
     mean = fsum(loads) / len(loads) if loads else 0.0
     spread = sqrt(fsum((load - mean) * (load - mean) for load in loads) / len(loads)) if loads else 0.0

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from models.fleet import tenants
 from models.fleet.backlog import TaskClass, latest_start, rank
-from models.fleet.feasibility import standing, unavailable
+from models.fleet.feasibility import available, standing
 from models.fleet.roster import Agent, Shape, Shapes, shape_key
 from models.fleet.rows import AgentRow, ClockRow, DirectiveRow, FleetRow, SourceRow, Tables, TaskRow
 from models.fleet.timers import MomentKind, Timers
@@ -199,7 +199,7 @@ class State:
     def _reopen(self, fleet: FleetState, agent: Agent) -> None:
         if agent.registered:
             agent.shape.stand(agent, standing(agent))
-        if not (agent.registered and agent.held_slots < agent.credits and unavailable(agent) is None):
+        if not (agent.held_slots < agent.credits and available(agent)):
             self._close(fleet, agent)
         elif not agent.open:
             agent.open = True
@@ -288,7 +288,7 @@ class State:
         agent.hold(directive_id, row)
         self._reopen(fleet, agent)
         if row.is_single:
-            _count_up(fleet.at_work, self._task_of(fleet, row).standing)
+            _count_up(fleet.at_work, self.task_of(fleet, row).standing)
         self.timers.directive(directive_due(row), directive_id)
 
     def accept_directive(self, directive_id: str, row: DirectiveRow, now: int) -> None:
@@ -309,9 +309,13 @@ class State:
         agent.release(directive_id)
         self._reopen(fleet, agent)
         if row.is_single:
-            _count_down(fleet.at_work, self._task_of(fleet, row).standing)
+            _count_down(fleet.at_work, self.task_of(fleet, row).standing)
         if self.timers.crowded(len(self.tables.directives)):
             self.timers.directives_are(self._directive_dues())
+
+    def has_claim(self, task: TaskRow) -> bool:
+        """Whether another task is giving way to it."""
+        return task.claim is not None and task.claim in self.tables.directives
 
     def _smooth(self, fleet: FleetState, agent: Agent) -> None:
         """Take note of the load until now; it is about to change."""
@@ -320,7 +324,8 @@ class State:
             agent.row.load_at = self.clock.log_time
             self.tables.agents.touch(fleet.key(agent.id))
 
-    def _task_of(self, fleet: FleetState, row: DirectiveRow) -> TaskRow:
+    def task_of(self, fleet: FleetState, row: DirectiveRow) -> TaskRow:
+        """The task that a live directive is about."""
         return self.tables.tasks.rows[fleet.key(row.task_id or "")]
 
     # -- restore
@@ -339,7 +344,7 @@ class State:
             agent.hold(directive_id, directive)
             self._reopen(fleet, agent)
             if directive.is_single:
-                _count_up(fleet.at_work, self._task_of(fleet, directive).standing)
+                _count_up(fleet.at_work, self.task_of(fleet, directive).standing)
         for task in tables.tasks.rows.values():
             fleet = self.fleets[task.fleet]
             task_class = self._classify(fleet, task)

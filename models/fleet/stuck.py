@@ -32,7 +32,7 @@ def review(step: Step, directive_id: str, due: int) -> None:
     fleet = step.state.fleets[row.fleet]
     heard = max(row.accepted_at, row.heard_at)
     # At first only the shortest of a class have completed: what is usual is judged by what is known by now.
-    patience = _patience(step, fleet, step.state.tables.tasks.rows[fleet.key(row.task_id or "")])
+    patience = _patience(step, fleet, step.state.task_of(fleet, row))
     if not patience or heard + patience > due:
         _look_at(step, directive_id, row, heard + patience if patience else 0)
         return

@@ -34,6 +34,26 @@ IDLE_ROUND = 1.0
 cool-downs end by the mere passing of time."""
 
 
+class Rounds:
+    """What a planner proposes from round to round: placements, and seldom, in quiet rounds, moves."""
+
+    def __init__(self, planner: Planner, budget: int) -> None:
+        self._planner = planner
+        self._budget = budget
+        self._rebalanced: dict[str, int] = {}
+        """Log time, which the policy's interval is meant in, at which a fleet's load was last looked at."""
+
+    def propose(self, seen: FleetSnapshot) -> CoordinationPlan | None:
+        plan = self._planner.plan(seen, seen.policy, self._budget)
+        gate = seen.policy.rebalancing
+        if plan is not None or not gate.moves:
+            return plan
+        if seen.now - self._rebalanced.get(seen.fleet, 0) < gate.interval:
+            return None
+        self._rebalanced[seen.fleet] = seen.now
+        return self._planner.rebalance(seen, seen.policy, self._budget)
+
+
 class CoordinationPlanner(Service):  # type: ignore[misc]
     """Plans every fleet of the partitions that this worker owns.
 
@@ -75,8 +95,7 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
         """Pending tasks that might be placed, as of the last batch."""
         self._in_flight: dict[tuple[int, str], int] = {}
         """Offset of the last plan of a fleet, until its fold has read it: planning again would repeat it."""
-        self._rebalanced: dict[str, int] = {}
-        """Log time at which it was last looked at whether a fleet's load is even."""
+        self._rounds = Rounds(planner, budget)
         table.after_batch.append(self._on_batch)
         table.on_close.append(self._on_close)
 
@@ -153,9 +172,7 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
         if seen is None:
             return None
         started = time.process_time()
-        plan = self.planner.plan(seen, seen.policy, self.budget)
-        if plan is None:
-            plan = self._rebalance(seen)
+        plan = self._rounds.propose(seen)
         spent = time.process_time() - started
         if spent > max(self.interval, 0.05):
             log.warning(
@@ -163,14 +180,6 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
                 extra={"fleet": fleet, "cpu_seconds": round(spent, 3), "budget": self.budget},
             )
         return plan
-
-    def _rebalance(self, seen: FleetSnapshot) -> CoordinationPlan | None:
-        """In a quiet round, and seldom: by log time, which the policy's interval is meant in."""
-        gate = seen.policy.rebalancing
-        if not gate.moves or seen.now - self._rebalanced.get(seen.fleet, 0) < gate.interval:
-            return None
-        self._rebalanced[seen.fleet] = seen.now
-        return self.planner.rebalance(seen, seen.policy, self.budget)
 
     def _on_batch(self, task: PartitionTask, _records: Sequence[Record], _outputs: Sequence[Output]) -> None:
         fold = fleet_fold(task)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.fleet.costs import cost_of
-from models.fleet.feasibility import feasibility, unavailable
+from models.fleet.feasibility import available, feasibility
 from models.fleet.roster import Agent
 from models.fleet.rows import TaskRow
 from models.fleet_records import ProposedMove
@@ -40,11 +40,9 @@ class _Side:
     def after(self, slots: int) -> float:
         return (self.held + slots) / self.agent.credits
 
-    def give(self, slots: int, task: TaskRow) -> None:
-        """It gets a task, or loses one of so many slots; what it leaves is free only when it has stopped."""
-        self.held += slots
-        if slots > 0:
-            self.draft.reserve(slots, task.resources)
+    def take(self, task: TaskRow) -> None:
+        self.held += task.slots
+        self.draft.reserve(task.slots, task.resources)
 
 
 def moves(snapshot: FleetSnapshot, policy: Policy, budget: int) -> tuple[list[ProposedMove], bool]:
@@ -71,8 +69,8 @@ def moves(snapshot: FleetSnapshot, policy: Policy, budget: int) -> tuple[list[Pr
                 return found, True
             target = _target(snapshot, policy, task, source, under)
             if target is not None:
-                source.give(-task.slots, task)
-                target.give(task.slots, task)
+                source.held -= task.slots  # not so its draft: the withdrawal keeps the credit for a while
+                target.take(task)
                 found.append(
                     ProposedMove(
                         task_id=task.task_id,
@@ -88,7 +86,7 @@ def _sides(snapshot: FleetSnapshot) -> list[_Side]:
     """The agents that get new work, by id."""
     sides = []
     for agent in snapshot.agents:
-        if agent.registered and agent.credits and unavailable(agent) is None:
+        if agent.credits and available(agent):
             held = sum(
                 row.slots for row in agent.live.values() if row.type in ("assign_task", "join_coalition")
             )

@@ -60,7 +60,7 @@ class FleetSnapshot:
 
     def has_claim(self, task: TaskRow) -> bool:
         """Whether another task is giving way to it."""
-        return task.claim is not None and task.claim in self._state.tables.directives
+        return self._state.has_claim(task)
 
     @property
     def registered(self) -> int:

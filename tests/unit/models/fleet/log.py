@@ -128,16 +128,24 @@ class FleetLog:
 
     def plan(self, *entries: tuple[str, str, int], fleet: str = "default", plan_id: str = "p1") -> Said:
         """Append a plan of ``(task, agent, epoch)``."""
+        return self.propose(
+            *(
+                {"type": "assign_task", "task_id": task, "agent_id": agent, "epoch": epoch}
+                for task, agent, epoch in entries
+            ),
+            fleet=fleet,
+            plan_id=plan_id,
+        )
+
+    def propose(self, *entries: dict[str, object], fleet: str = "default", plan_id: str = "p1") -> Said:
+        """Append a plan of any entries."""
         return self.append(
             {
                 "type": "plan_proposed",
                 "plan_id": plan_id,
                 "fleet": fleet,
                 "based_on": len(self.log) - 1,
-                "directives": [
-                    {"type": "assign_task", "task_id": task, "agent_id": agent, "epoch": epoch}
-                    for task, agent, epoch in entries
-                ],
+                "directives": entries,
                 "planner": {"name": "test", "version": "1", "budget": 1},
             }
         )
@@ -169,6 +177,14 @@ class FleetLog:
     def running(self, **task: object) -> dict[str, Any]:
         """One agent with one task, accepted."""
         directive = self.assigned(**task)
+        self.answer(directive, "accepted")
+        return directive
+
+    def run(self, task_id: str, agent_id: str = "a1", epoch: int = 1, **task: object) -> dict[str, Any]:
+        """A task that the agent has accepted; it is submitted before its first epoch."""
+        if epoch == 1:
+            self.task(task_id, **task)
+        directive = self.plan((task_id, agent_id, epoch)).directive
         self.answer(directive, "accepted")
         return directive
 

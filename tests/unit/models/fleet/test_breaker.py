@@ -25,11 +25,7 @@ def log() -> FleetLog:
 def assign(
     log: FleetLog, task_id: str, agent_id: str = "a0", epoch: int = 1, **task: object
 ) -> dict[str, Any]:
-    if epoch == 1:
-        log.task(task_id, **task)
-    directive = log.plan((task_id, agent_id, epoch)).directive
-    log.answer(directive, "accepted")
-    return directive
+    return log.run(task_id, agent_id, epoch, **task)
 
 
 def fail(log: FleetLog, *task_ids: str, agent_id: str = "a0", **answer: object) -> Said:

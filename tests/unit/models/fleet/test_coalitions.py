@@ -43,16 +43,7 @@ def propose(
         "epoch": epoch,
         "members": [{"agent_id": agent, "role": role} for agent, role in members],
     }
-    return log.append(
-        {
-            "type": "plan_proposed",
-            "plan_id": "p1",
-            "fleet": "default",
-            "based_on": len(log.log) - 1,
-            "directives": [entry],
-            "planner": {"name": "test", "version": "1", "budget": 1},
-        }
-    )
+    return log.propose(entry)
 
 
 def repair(log: FleetLog, *members: tuple[str, str | None], epoch: int = 1) -> Said:
@@ -294,16 +285,7 @@ def test_a_task_for_a_coalition_goes_to_no_single_agent_and_others_to_no_coaliti
     log.fact("task_cancelled", task_id="t1")
     log.task("t2")
     entry = {"type": "form_coalition", "task_id": "t2", "epoch": 1, "members": [{"agent_id": "h1"}]}
-    log.append(
-        {
-            "type": "plan_proposed",
-            "plan_id": "p",
-            "fleet": "default",
-            "based_on": 0,
-            "directives": [entry],
-            "planner": {"name": "test", "version": "1", "budget": 1},
-        }
-    )
+    log.propose(entry)
     assert log.fold.state.clock.refusals == {"coalition": 1, "no_coalition": 1}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from models import histogram
@@ -19,21 +17,14 @@ def log() -> FleetLog:
     return log
 
 
-def begin(log: FleetLog, task_id: str, **task: object) -> dict[str, Any]:
-    log.task(task_id, **task)
-    directive = log.plan((task_id, "a1", 1)).directive
-    log.answer(directive, "accepted")
-    return directive
-
-
 def complete(log: FleetLog, count: int = ENOUGH, seconds: float = 10, **task: object) -> None:
     for number in range(count):
-        log.answer(begin(log, f"usual-{number}", **task), "completed", after=round(seconds * 1000))
+        log.answer(log.run(f"usual-{number}", **task), "completed", after=round(seconds * 1000))
 
 
 def test_a_task_that_is_silent_for_three_times_as_long_as_its_like_take_is_stuck(log: FleetLog) -> None:
     complete(log)
-    directive = begin(log, "t1")
+    directive = log.run("t1")
     patience = log.fold.state.tables.directives.rows[directive["directive_id"]].stuck_at - log.now
     assert 30_000 <= patience <= 30_000 * 9 / 8
     assert not log.wait(patience - 1_000).alerts()
@@ -47,7 +38,7 @@ def test_a_task_that_is_silent_for_three_times_as_long_as_its_like_take_is_stuck
 
 def test_progress_is_a_sign_of_life(log: FleetLog) -> None:
     complete(log)
-    directive = begin(log, "t1")
+    directive = log.run("t1")
     log.wait(25_000)
     log.answer(directive, "progress", progress=0.5)
     assert not log.wait(28_000).alerts()
@@ -57,13 +48,13 @@ def test_progress_is_a_sign_of_life(log: FleetLog) -> None:
 
 def test_a_larger_task_may_be_silent_for_longer(log: FleetLog) -> None:
     complete(log)
-    begin(log, "t1", size=4)
+    log.run("t1", size=4)
     assert not log.wait(110_000).alerts()
     assert log.wait(30_000).alerts("task_stuck")
 
 
 def test_while_longer_and_longer_ones_complete_none_is_stuck(log: FleetLog) -> None:
-    directives = {number: begin(log, f"t{number}") for number in range(100)}
+    directives = {number: log.run(f"t{number}") for number in range(100)}
     for number, directive in directives.items():
         assert not log.wait(10_000).alerts(), f"nobody can know that {number} is long"
         log.answer(directive, "completed")
@@ -71,20 +62,20 @@ def test_while_longer_and_longer_ones_complete_none_is_stuck(log: FleetLog) -> N
 
 def test_nothing_is_said_before_enough_of_its_like_have_completed(log: FleetLog) -> None:
     complete(log, ENOUGH - 1)
-    begin(log, "t1")
-    begin(log, "another-kind", slots=2)
+    log.run("t1")
+    log.run("another-kind", slots=2)
     assert not log.wait(1_000_000).alerts()
 
 
 def test_a_run_timeout_that_comes_sooner_says_enough(log: FleetLog) -> None:
     complete(log)
-    begin(log, "t1", run_timeout=20)
+    log.run("t1", run_timeout=20)
     assert not log.wait(200_000).alerts("task_stuck")
 
 
 def test_of_an_agent_that_is_silent_itself_no_task_is_stuck(log: FleetLog) -> None:
     complete(log)
-    begin(log, "t1")
+    log.run("t1")
     log.own("agent_suspected", agent_id="a1")
     assert not log.wait(100_000).alerts()
     log.own("agent_recovered", agent_id="a1")
@@ -93,13 +84,13 @@ def test_of_an_agent_that_is_silent_itself_no_task_is_stuck(log: FleetLog) -> No
 
 def test_who_ends_in_time_is_not_stuck(log: FleetLog) -> None:
     complete(log)
-    log.answer(begin(log, "t1"), "completed", after=29_000)
+    log.answer(log.run("t1"), "completed", after=29_000)
     assert not log.wait(100_000).alerts()
 
 
 def test_a_restored_fold_goes_on_waiting(log: FleetLog) -> None:
     complete(log)
-    begin(log, "t1")
+    log.run("t1")
     log.fold = restored_from(rows_of(log.fold), 1)
     assert log.wait(40_000).alerts("task_stuck")
     log.fold = restored_from(rows_of(log.fold), 1)
@@ -125,5 +116,5 @@ def test_a_pending_task_that_would_have_to_begin_now_is_told_of_once(log: FleetL
 
 
 def test_a_task_that_began_in_time_is_not(log: FleetLog) -> None:
-    begin(log, "t1", deadline=log.now / 1000 + 100, size=30)
+    log.run("t1", deadline=log.now / 1000 + 100, size=30)
     assert not log.wait(99_000).alerts()

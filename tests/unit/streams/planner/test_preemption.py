@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from models.fleet_records import ProposedPreemption
@@ -24,13 +22,6 @@ def log() -> FleetLog:
     return fleet()
 
 
-def run(log: FleetLog, task_id: str, agent_id: str = "a1", **task: object) -> dict[str, Any]:
-    log.task(task_id, **task)
-    directive = log.plan((task_id, agent_id, 1)).directive
-    log.answer(directive, "accepted")
-    return directive
-
-
 def proposed(log: FleetLog) -> list[tuple[str, str, str]]:
     """(victim, agent, for whom), by the real planner."""
     view = snapshot(log.fold, "default")
@@ -43,11 +34,11 @@ def proposed(log: FleetLog) -> list[tuple[str, str, str]]:
 def test_a_much_more_urgent_task_takes_the_place_of_the_least_urgent_that_began_last(log: FleetLog) -> None:
     log.agent("a1", slots=3)
     log.agent("a2")
-    run(log, "worthy", priority=5)
-    run(log, "first", priority=3)
+    log.run("worthy", priority=5)
+    log.run("first", priority=3)
     log.tick()
-    run(log, "second", priority=3)
-    run(log, "equal", "a2", priority=6)
+    log.run("second", priority=3)
+    log.run("equal", "a2", priority=6)
     log.task("urgent", priority=7)
     assert plannable(log.fold, "default")
     assert proposed(log) == [("second", "a1", "urgent")]
@@ -68,7 +59,7 @@ def test_a_much_more_urgent_task_takes_the_place_of_the_least_urgent_that_began_
 
 def test_a_victim_that_does_not_answer_gives_way_when_its_time_is_over(log: FleetLog) -> None:
     log.agent("a1")
-    run(log, "old", priority=1, ack_timeout=2)
+    log.run("old", priority=1, ack_timeout=2)
     log.task("urgent", priority=9)
     log.place()
     log.wait(2_000)
@@ -81,7 +72,7 @@ def test_only_by_so_many_levels_and_never_unless_switched_on(
 ) -> None:
     log = fleet(preemption)
     log.agent("a1")
-    run(log, "old", priority=5)
+    log.run("old", priority=5)
     log.task("urgent", priority=priority)
     assert len(proposed(log)) == expected
     assert plannable(log.fold, "default") == expected
@@ -106,7 +97,7 @@ def test_what_a_task_has_gained_by_waiting_protects_it_and_gives_no_right_to_pre
 def test_where_there_is_room_nobody_gives_way(log: FleetLog) -> None:
     log.agent("a1")
     log.agent("a2")
-    run(log, "old", priority=1)
+    log.run("old", priority=1)
     log.task("urgent", priority=9)
     assert proposed(log) == []
 
@@ -114,9 +105,9 @@ def test_where_there_is_room_nobody_gives_way(log: FleetLog) -> None:
 def test_a_victim_must_make_room_for_what_the_urgent_one_needs(log: FleetLog) -> None:
     log.agent("a1", slots=2, resources={"gpu": 2}, capabilities=["saw"])
     log.agent("a2", capabilities=["weld"])
-    run(log, "elsewhere", "a2", priority=0)
-    run(log, "small", priority=1)
-    run(log, "gpu", priority=3, requires={"resources": {"gpu": 2}})
+    log.run("elsewhere", "a2", priority=0)
+    log.run("small", priority=1)
+    log.run("gpu", priority=3, requires={"resources": {"gpu": 2}})
     log.task("urgent", priority=9, requires={"capabilities": ["saw"], "resources": {"gpu": 1}})
     assert proposed(log) == [("gpu", "a1", "urgent")]
 
@@ -132,15 +123,15 @@ def test_a_coalitions_members_give_way_to_nobody_and_coalitions_preempt_nobody(l
     log.wait(30_000)
     log.place()
     log.task("team-2", priority=9, coalition={"roles": [{"role": "x", "count": 2}]})
-    run(log, "low", "a2", priority=0)
+    log.run("low", "a2", priority=0)
     assert proposed(log) == []
 
 
 def test_a_plan_has_few_victims_one_for_each_task_and_agent(log: FleetLog) -> None:
     for number in range(MOST + 5):
         log.agent(f"a{number:02}", slots=2)
-        run(log, f"l{number:02}", f"a{number:02}", priority=1)
-        run(log, f"m{number:02}", f"a{number:02}", priority=1)
+        log.run(f"l{number:02}", f"a{number:02}", priority=1)
+        log.run(f"m{number:02}", f"a{number:02}", priority=1)
     for number in range(MOST + 5):
         log.task(f"u{number:02}", priority=8)
     found = proposed(log)
@@ -166,25 +157,25 @@ def test_the_fold_lets_pass_only_what_still_holds(
     log: FleetLog, change: dict[str, object], reason: str
 ) -> None:
     log.agent("a1", slots=2)
-    run(log, "low", priority=4)
-    run(log, "other", priority=9)
+    log.run("low", priority=4)
+    log.run("other", priority=9)
     log.task("urgent", priority=9)
     log.task("usual", priority=5)
     log.task("large", priority=9, slots=3)
     entry = {"type": "preempt_task", "task_id": "low", "agent_id": "a1", "epoch": 1, "for_task": "urgent"}
-    said = log.append(plan({**entry, **change}))
+    said = log.propose({**entry, **change})
     assert not said.directives()
     assert log.fold.state.clock.refusals == {reason: 1}
-    assert log.append(plan(entry)).directive["type"] == "withdraw_task"
+    assert log.propose(entry).directive["type"] == "withdraw_task"
     log.plan(("low", "a1", 2))
-    log.append(plan(entry))
+    log.propose(entry)
     assert log.fold.state.clock.refusals["not_assigned"]
 
 
 def test_a_plan_that_is_applied_twice_takes_one_victim(log: FleetLog) -> None:
     log.agent("a1", slots=2)
-    run(log, "low", priority=1)
-    run(log, "low-2", priority=1)
+    log.run("low", priority=1)
+    log.run("low-2", priority=1)
     log.task("urgent", priority=9)
     for victim, directives in (("low", 1), ("low-2", 0)):
         entry = {
@@ -194,17 +185,5 @@ def test_a_plan_that_is_applied_twice_takes_one_victim(log: FleetLog) -> None:
             "epoch": 1,
             "for_task": "urgent",
         }
-        assert len(log.append(plan(entry)).directives()) == directives
+        assert len(log.propose(entry).directives()) == directives
     assert log.fold.state.clock.refusals == {"claimed": 1}
-
-
-def plan(entry: dict[str, object]) -> dict[str, object]:
-    planner = {"name": "test", "version": "1", "budget": 1}
-    return {
-        "type": "plan_proposed",
-        "plan_id": "p",
-        "fleet": "default",
-        "based_on": 0,
-        "directives": [entry],
-        "planner": planner,
-    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from models.fleet_records import ProposedMove
@@ -23,16 +21,9 @@ def fleet(
         log.agent(name, slots=slots, **(agent or {}))
     for name, count in held.items():
         for number in range(count):
-            run(log, f"{name}-{number}", name)
+            log.run(f"{name}-{number}", name)
     log.wait(300_000)
     return log
-
-
-def run(log: FleetLog, task_id: str, agent_id: str, **task: object) -> dict[str, Any]:
-    log.task(task_id, **task)
-    directive = log.plan((task_id, agent_id, 1)).directive
-    log.answer(directive, "accepted")
-    return directive
 
 
 def proposed(log: FleetLog) -> list[tuple[str, str, str]]:
@@ -102,7 +93,7 @@ def test_a_difference_within_the_band_is_left_alone() -> None:
 def test_a_difference_of_a_moment_is_left_alone() -> None:
     log = fleet({"a1": 5, "a2": 5}, load_memory=60)
     for number in range(4):
-        run(log, f"new-{number}", "a1")
+        log.run(f"new-{number}", "a1")
     assert proposed(log) == []
     log.wait(600_000)
     assert proposed(log)
@@ -132,7 +123,7 @@ def test_while_tasks_wait_for_a_place_nobody_moves() -> None:
 def test_only_who_could_take_it_gets_it() -> None:
     log = fleet({"a1": 0, "a2": 0}, agent={"capabilities": ["saw"]})
     for number in range(6):
-        run(log, f"t{number}", "a1", requires={"capabilities": ["saw"]})
+        log.run(f"t{number}", "a1", requires={"capabilities": ["saw"]})
     log.agent("other", slots=10)
     log.wait(100_000)
     assert {to for *_, to in proposed(log)} == {"a2"}
@@ -147,7 +138,7 @@ def test_nobody_leaves_a_place_that_it_prefers_for_less_load() -> None:
     log.agent("a1", slots=10, zone="near")
     log.agent("a2", slots=10, zone="far")
     for number in range(6):
-        run(log, f"t{number}", "a1", prefer={"zone": "near"})
+        log.run(f"t{number}", "a1", prefer={"zone": "near"})
     log.wait(100_000)
     # A slot less of load is worth 80; the zone is worth 150, until the loads differ by two.
     assert len(proposed(log)) == 2
@@ -187,24 +178,12 @@ def test_the_fold_lets_pass_only_what_still_holds(change: dict[str, object], rea
         "agent_id": "a2",
         "epoch": 2,
     }
-    assert not log.append(plan({**entry, **change})).directives()
+    assert not log.propose({**entry, **change}).directives()
     assert log.fold.state.clock.refusals == {reason: 1}
-    assert len(log.append(plan(entry)).directives()) == 2
+    assert len(log.propose(entry).directives()) == 2
     back = {**entry, "from_agent": "a2", "agent_id": "a1", "epoch": 3}
-    assert not log.append(plan(back)).directives()
+    assert not log.propose(back).directives()
     assert log.fold.state.clock.refusals == {reason: 1, "moved_lately": 1}
     log.fact("policy_changed", version=2, policy={"rebalancing": {"moves": 0}})
-    assert not log.append(plan(back)).directives()
+    assert not log.propose(back).directives()
     assert log.fold.state.clock.refusals["rebalancing_off"] == 1
-
-
-def plan(entry: dict[str, object]) -> dict[str, object]:
-    planner = {"name": "test", "version": "1", "budget": 1}
-    return {
-        "type": "plan_proposed",
-        "plan_id": "p",
-        "fleet": "default",
-        "based_on": 0,
-        "directives": [entry],
-        "planner": planner,
-    }
