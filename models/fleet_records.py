@@ -30,6 +30,8 @@ from models.events import (
 from models.fields import Counter, Fleet, Id, Number, Time, wire_schema
 
 MAX_FLEET_RECORD_BYTES = 4 << 20
+LOAD = "current_load"
+"""Metric under which an agent's own view of its load is aggregated."""
 
 FactEvent: TypeAlias = (
     AgentRegistered

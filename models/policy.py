@@ -126,7 +126,10 @@ class PlanningPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerPolicy:
-    """When an agent that fails at its tasks gets no more for a while. See ``models.fleet.breaker``."""
+    """When an agent that fails at its tasks gets no more for a while, or fewer at once.
+
+    See ``models.fleet.breaker`` and ``models.fleet.throttle``.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -138,7 +141,10 @@ class BreakerPolicy:
     """Milliseconds: no pause is longer."""
     share: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] = 0.1
     """Share of the registered agents whose breakers may be open at the same time, one in any case: if more of them
-    fail, it is not their fault. 0 switches breakers off."""
+    fail, it is not their fault. 0 switches breakers off. Likewise for agents that are throttled."""
+    errors: Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)] = 0.5
+    """Share of the tasks that ended on an agent lately from which on it gets half as many at once: see
+    ``models.fleet.throttle``. With 1 only if all of them did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +192,9 @@ class Policy:
     told how many slots are lacking."""
     stuck_factor: Annotated[float, Field(strict=True, ge=1, le=1_000, allow_inf_nan=False)] = 3.0
     """A running task counts as stuck after this many times the 99th percentile of its class without progress."""
+    drift_tolerance: Annotated[float, Field(strict=True, gt=0, le=2, allow_inf_nan=False)] = 0.25
+    """Share of its slots by which an agent's reported load may exceed what the ledger holds for it, before slots
+    count as taken by others: see ``models.fleet.drift``. With 2 they never do."""
     deliveries: _Count = 20
     """Rejections and ack timeouts after which a task fails: nobody wants it."""
     reject_cooldown: _Long = 30_000

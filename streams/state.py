@@ -13,9 +13,9 @@ from pydantic import BaseModel, Field
 from models.events import DEFAULT_FLEET
 from models.fields import Id
 from models.fleet.views import summary
+from models.fleet_records import LOAD
 from models.ingress.cells import OpenCells
 from models.ingress.rows import AgentRow, AgentTable, names_of
-from models.ingress.windows import LOAD
 from streams.folds import fleet_fold
 
 if TYPE_CHECKING:

@@ -137,8 +137,8 @@ class Coordinator:
             return
         job = self.world.jobs[int(directive["task_id"][1:])] if "task_id" in directive else None
         if directive["type"] != "assign_task" or job is None:
-            self.withdrawn += 1
             if job is not None:
+                self.withdrawn += 1
                 self._directives.pop(job.number, None)
                 self.world.take(agent, job)
             self._answer(agent, directive, "completed")

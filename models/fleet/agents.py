@@ -13,7 +13,7 @@ from models.events import (
     ResourceReport,
     StatusUpdate,
 )
-from models.fleet import brake, breaker, coalitions, impossible, ledger, tasks
+from models.fleet import brake, breaker, coalitions, impossible, ledger, tasks, throttle
 from models.fleet.backlog import TaskClass
 from models.fleet.roster import Agent
 from models.fleet.rows import AgentRow, Outcome, micro
@@ -59,15 +59,20 @@ def register(step: Step, fleet: FleetState, event: AgentRegistered) -> Outcome:
         _review(step, fleet, step.state.add_agent(fleet, row))
         return "applied"
     row = agent.row
+    was_gone = not agent.registered
     restarted = event.incarnation is not None and event.incarnation > row.incarnation
     if restarted:
         lose(step, fleet, agent, "agent_restarted")
     # Without a new incarnation a registration only updates the row: a draining agent stays draining.
-    if restarted or not agent.registered or row.status in ("offline", "error"):
+    if restarted or was_gone or row.status in ("offline", "error"):
         row.status = "active"
+    if restarted or was_gone:
+        throttle.begin_anew(row)
     row.liveness = "alive"
     _describe(step, row, event)
     changed(step, fleet, agent)
+    if restarted or was_gone:
+        throttle.tell(step, fleet, agent)
     return "applied"
 
 
@@ -129,6 +134,7 @@ def operate(step: Step, fleet: FleetState, event: AgentCordoned | AgentUncordone
         row.drained = False
         breaker.reset(step, fleet, agent)
     changed(step, fleet, agent)
+    throttle.tell(step, fleet, agent)
     if isinstance(event, AgentDrained):
         ledger.command(step, fleet, agent, "drain", event.deadline)
     elif was_drained and not row.drained:

@@ -29,9 +29,10 @@ def failed(step: Step, fleet: FleetState, agent_id: str, task: TaskRow, reason: 
     agent = fleet.agents[agent_id]
     row = agent.row
     policy = fleet.policy.breaker
+    row.bad += 1
+    step.state.tables.agents.touch(fleet.key(agent_id))
     if task.task_id not in row.failed:
         row.failed = [*row.failed, task.task_id][-policy.failures :]
-        step.state.tables.agents.touch(fleet.key(agent_id))
     if row.tripped_until or not (row.limit is not None or len(row.failed) >= policy.failures):
         return
     if _may_open(fleet):
@@ -45,6 +46,8 @@ def succeeded(step: Step, fleet: FleetState, agent_id: str) -> None:
     """The agent has completed a task."""
     agent = fleet.agents[agent_id]
     row = agent.row
+    row.done += 1
+    step.state.tables.agents.touch(fleet.key(agent_id))
     if not row.failed and row.limit is None:
         return
     row.failed = []
@@ -68,6 +71,7 @@ def review(step: Step, key: str, due: int) -> None:
 def reset(step: Step, fleet: FleetState, agent: Agent) -> None:
     """An operator vouches for the agent."""
     agent.row.failed = []
+    agent.row.cap = None
     if agent.row.limit is not None:
         _close(step, fleet, agent, "operator")
 

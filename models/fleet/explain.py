@@ -22,7 +22,7 @@ from models.fleet.rows import MICRO, EndedTaskRow, TaskRow
 from models.fleet.state import FleetState
 
 _ALTERNATIVES = 3
-_BUSY: frozenset[Reason] = frozenset({"no_credit", "probation", "resource_held"})
+_BUSY: frozenset[Reason] = frozenset({"no_credit", "probation", "throttled", "loaded", "resource_held"})
 
 
 def explain(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object] | None:
@@ -75,8 +75,18 @@ def explain_agent(fold: FleetFold, fleet_name: str, agent_id: str) -> dict[str, 
         "as_of": _as_of(fold),
         "pending": fleet.pending,
         "counts": {str(reason): counts[reason] for reason in REASONS if reason in counts},
-        "slots": {"total": agent.shape.slots, "usable": agent.credits, "held": agent.held_slots},
+        "slots": {
+            "total": agent.shape.slots,
+            "usable": agent.credits,
+            "held": agent.held_slots,
+            "bounds": {reason: bound for bound, reason in agent.bounds()},
+        },
         "breaker": _breaker(agent),
+        "load": {
+            "reported": agent.row.current_load,
+            "background": round(agent.row.background, 3) if agent.row.taken else 0.0,
+            "taken": agent.row.taken,
+        },
         "speed": round(agent.row.speed, 3),
         "directives": [
             {

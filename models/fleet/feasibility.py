@@ -29,6 +29,8 @@ Reason: TypeAlias = Literal[
     "cooling_down",
     "no_credit",
     "probation",
+    "throttled",
+    "loaded",
     "resource_held",
     "eligible",
 ]
@@ -51,6 +53,8 @@ MEANING: dict[Reason, str] = {
     "cooling_down": "rejected or ignored this task a moment ago and is not asked again yet",
     "no_credit": "has no free slot for it",
     "probation": "failed at several tasks in a row and gets few at once until it completes some",
+    "throttled": "failed at too many of its tasks lately and gets fewer at once",
+    "loaded": "reports load beyond what it was given here and gets fewer at once",
     "resource_held": "holds too much of a resource for other tasks",
     "eligible": "could take it now",
 }
@@ -102,7 +106,7 @@ def not_now(needs: Needs, agent: Agent, skipped_until: int, now: int) -> Reason 
     if now < skipped_until:
         return "cooling_down"
     if agent.held_slots + needs.slots > agent.credits:
-        return "no_credit" if agent.held_slots + needs.slots > agent.shape.slots else "probation"
+        return "no_credit" if agent.held_slots + needs.slots > agent.shape.slots else agent.bound
     for name, amount in needs.resources.items():
         if agent.held_resources.get(name, 0) + amount > agent.shape.resources.get(name, 0):
             return "resource_held"
@@ -112,7 +116,9 @@ def not_now(needs: Needs, agent: Agent, skipped_until: int, now: int) -> Reason 
 def standing(agent: Agent) -> Hashable:
     """All that :func:`not_now` depends on for agents of one shape, but for resources that they hold."""
     away = unavailable(agent)
-    return away or (agent.held_slots, agent.credits, not agent.held_resources)
+    usable = agent.credits
+    bound = agent.bound if usable < agent.shape.slots else None
+    return away or (agent.held_slots, usable, bound, not agent.held_resources)
 
 
 def available(agent: Agent) -> bool:

@@ -1,7 +1,7 @@
 """The fleet fold: one record of the fleet log in, state changed, directives and other outputs out.
 
 Here: decoding, accounting, dropping repeats, and which function is asked. What each record means stands in the
-modules of this package: ``agents``, ``tasks``, ``answers``, ``plans``, ``overdue``, ``reports``.
+modules of this package: ``agents``, ``tasks``, ``answers``, ``plans``, ``overdue``, ``windows``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from models.events import (
     TaskCancelled,
     TaskSubmitted,
 )
-from models.fleet import agents, answers, cancellation, invariants, overdue, plans, policies, reports, tasks
+from models.fleet import agents, answers, cancellation, invariants, overdue, plans, policies, tasks, windows
 from models.fleet.rows import Outcome
 from models.fleet.state import State
 from models.fleet.step import Step
@@ -180,6 +180,6 @@ def _apply_observation(
 ) -> Outcome:
     fleet = step.state.fleet(record.fleet)
     if isinstance(record, WindowClosed):
-        reports.collect(step, fleet, record)
+        windows.hear(step, fleet, record)
         return "applied"
     return agents.hear_liveness(step, fleet, record)

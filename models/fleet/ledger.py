@@ -137,13 +137,25 @@ def withdraw(step: Step, fleet: FleetState, directive_id: str) -> str:
 def command(
     step: Step, fleet: FleetState, agent: Agent, kind: DirectiveType, deadline: int | None = None
 ) -> None:
-    """Issue a control directive about the agent itself, in place of earlier ones: ``drain`` or ``resume``."""
-    for directive_id, row in agent.in_order():
-        if row.task_id is None:
-            end(step, fleet, directive_id)
-    order = _control_row(step, fleet, agent.id, kind, fleet.policy.control_ack_timeout)
+    """Tell the agent to ``drain`` or to ``resume``, in place of what it was told of this before."""
+    order = _order(step, fleet, agent, kind)
     order.deadline = deadline
     _issue_control(step, fleet, order)
+
+
+def throttle(step: Step, fleet: FleetState, agent: Agent, use: int | None) -> None:
+    """Tell the agent how many slots to use, in place of what it was told before; ``None`` for all."""
+    order = _order(step, fleet, agent, "throttle")
+    order.use = use
+    _issue_control(step, fleet, order)
+
+
+def _order(step: Step, fleet: FleetState, agent: Agent, kind: DirectiveType) -> DirectiveRow:
+    """A control directive about the agent itself; earlier ones about the same end."""
+    for directive_id, row in agent.in_order():
+        if row.task_id is None and (row.type == "throttle") == (kind == "throttle"):
+            end(step, fleet, directive_id)
+    return _control_row(step, fleet, agent.id, kind, fleet.policy.control_ack_timeout)
 
 
 def repeat(step: Step, fleet: FleetState, directive_id: str) -> None:
@@ -157,6 +169,7 @@ def repeat(step: Step, fleet: FleetState, directive_id: str) -> None:
     again = _control_row(step, fleet, row.agent_id, row.type, row.ack_timeout, about=row)
     again.round = row.round + 1
     again.deadline = row.deadline
+    again.use = row.use
     _issue_control(step, fleet, again)
 
 
@@ -217,12 +230,19 @@ def _issue_control(step: Step, fleet: FleetState, row: DirectiveRow) -> str:
         issued_at=row.issued_at,
         ack_by=row.ack_by,
         ack_timeout=row.ack_timeout,
-        payload=None if row.deadline is None else {"deadline": seconds(row.deadline)},
+        payload=_payload_of(row),
         coalition=_coalition_of(step, row),
         cause=step.cause,
     )
     step.put_out(row.type, directive.output())
     return directive_id
+
+
+def _payload_of(row: DirectiveRow) -> object:
+    """What a control directive says beside its type."""
+    if row.use is not None:
+        return {"slots": row.use}
+    return None if row.deadline is None else {"deadline": seconds(row.deadline)}
 
 
 def _coalition_of(step: Step, row: DirectiveRow) -> OutputCoalition | None:

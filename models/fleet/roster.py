@@ -7,12 +7,15 @@ nothing here decides (``models.fleet.feasibility`` does).
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TypeAlias
+from operator import itemgetter
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from models.fleet.rows import AgentRow, DirectiveRow, TaskRow
 
+Bound: TypeAlias = Literal["probation", "throttled", "loaded"]
+"""Why an agent gets work for fewer slots than it has; see ``feasibility.MEANING``."""
 ShapeKey: TypeAlias = tuple[tuple[str, ...], tuple[tuple[str, str], ...], tuple[tuple[str, int], ...], int]
 
 
@@ -118,6 +121,7 @@ class Agent:
         "shape",
         "silent",
         "standing",
+        "throttled",
         "tripped",
     )
 
@@ -136,6 +140,8 @@ class Agent:
         """Whether it counts among the suspected of its fleet; kept by ``State``."""
         self.tripped = False
         """Whether it counts among those whose breaker is open; kept by ``State``."""
+        self.throttled = False
+        """Whether it counts among those that failed at too many tasks lately; kept by ``State``."""
 
     @property
     def registered(self) -> bool:
@@ -143,9 +149,28 @@ class Agent:
 
     @property
     def credits(self) -> int:
-        """How many slots it may be given work for: all, unless it is on probation."""
-        limit = self.row.limit
-        return self.shape.slots if limit is None else min(limit, self.shape.slots)
+        """How many slots it may be given work for: all, unless something bounds it."""
+        row = self.row
+        if row.limit is None and row.cap is None and not row.taken:
+            return self.shape.slots
+        return min((bound for bound, _ in self.bounds()), default=self.shape.slots)
+
+    def bounds(self) -> list[tuple[int, Bound]]:
+        """How many of its slots it may be given work for, and why not more, for each reason that there is."""
+        row, slots = self.row, self.shape.slots
+        bounds: list[tuple[int, Bound]] = []
+        if row.limit is not None:
+            bounds.append((min(row.limit, slots), "probation"))
+        if row.cap is not None:
+            bounds.append((min(row.cap, slots), "throttled"))
+        if row.taken:
+            bounds.append((max(slots - row.taken, min(1, slots)), "loaded"))
+        return bounds
+
+    @property
+    def bound(self) -> Bound | None:
+        """Which of them is the closest; the first of equal ones."""
+        return min(self.bounds(), key=itemgetter(0), default=(0, None))[1]
 
     @property
     def breaker(self) -> str:

@@ -169,6 +169,24 @@ class AgentRow(msgspec.Struct, array_like=True):
     """the sum of how many times the usual time each took,"""
     doubt: float = 0.0
     """and its variance, if the agent is as fast as others."""
+    held: list[int] = msgspec.field(default_factory=list)
+    """Slot-milliseconds that its directives held in each span, the open one first: see ``held``."""
+    held_at: int = 0
+    """Issue time up to which they are counted."""
+    drifted: int = 0
+    """Windows running in which it reported more load than the ledger explains; below 0, none in spite of work."""
+    background: float = 0.0
+    """That load beyond the ledger's, as a share of its slots, smoothed."""
+    taken: int = 0
+    """So many of its slots count as taken by work that it was not given here: see ``drift``."""
+    done: int = 0
+    """Tasks that it completed since its errors were last looked at,"""
+    bad: int = 0
+    """and that ended badly on it: see ``throttle``."""
+    cap: int | None = None
+    """How many of its slots it gets work for, since too many tasks ended badly on it."""
+    told: int | None = None
+    """How many slots it was told to use; ``None`` for all."""
 
 
 class TaskRow(msgspec.Struct, array_like=True):
@@ -300,6 +318,8 @@ class DirectiveRow(msgspec.Struct, array_like=True):
     """Issue time of the last answer that told of progress; 0 before."""
     stuck_at: int = 0
     """Fleet time at which it is looked at whether the task is stuck; 0 if it is not, or people know."""
+    use: int | None = None
+    """Of a throttle: how many slots to use; ``None`` for all."""
 
     @property
     def is_single(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from models.fleet import tenants
+from models.fleet import held, tenants
 from models.fleet.backlog import TaskClass, latest_start, rank
 from models.fleet.feasibility import available, standing
 from models.fleet.roster import Agent, Shape, Shapes, shape_key
@@ -44,6 +44,7 @@ class FleetState:
         "row",
         "shapes",
         "suspected",
+        "throttled",
         "tripped",
         "waiting",
     )
@@ -64,6 +65,8 @@ class FleetState:
         """Ids of these latter."""
         self.tripped = 0
         """Registered agents whose breaker is open."""
+        self.throttled = 0
+        """Registered agents that failed at too many tasks lately."""
         self.at_work: dict[int, int] = {}
         """How many tasks that an agent has alone there are of each standing, if any."""
         self.classes: dict[str, TaskClass] = {}
@@ -120,6 +123,10 @@ class State:
 
     def govern(self, fleet: FleetState, policy: Policy) -> None:
         """Put a policy into force."""
+        if policy.windows.size != fleet.policy.windows.size:
+            for agent in fleet.agents.values():
+                agent.row.held = []  # counted by spans of another size
+                self.tables.agents.touch(fleet.key(agent.id))
         fleet.policy = policy
         fleet.row.policy = policy_to_wire(policy)
         self.touch_fleet(fleet)
@@ -161,6 +168,10 @@ class State:
         if tripped != agent.tripped:
             agent.tripped = tripped
             fleet.tripped += 1 if tripped else -1
+        throttled = agent.registered and agent.row.cap is not None
+        if throttled != agent.throttled:
+            agent.throttled = throttled
+            fleet.throttled += 1 if throttled else -1
         if agent.row.held_since:
             fleet.held_back[agent.id] = None
         else:
@@ -317,12 +328,17 @@ class State:
         """Whether another task is giving way to it."""
         return task.claim is not None and task.claim in self.tables.directives
 
+    def count_held(self, fleet: FleetState, agent: Agent) -> None:
+        """Take note of what the agent has held until now."""
+        held.count(agent.row, agent.held_slots, self.clock.log_time, fleet.policy.windows.size)
+        self.tables.agents.touch(fleet.key(agent.id))
+
     def _smooth(self, fleet: FleetState, agent: Agent) -> None:
         """Take note of the load until now; it is about to change."""
+        self.count_held(fleet, agent)
         if fleet.policy.rebalancing.moves:
             agent.row.load = fleet.smoothed_load(agent, self.clock.log_time)
             agent.row.load_at = self.clock.log_time
-            self.tables.agents.touch(fleet.key(agent.id))
 
     def task_of(self, fleet: FleetState, row: DirectiveRow) -> TaskRow:
         """The task that a live directive is about."""

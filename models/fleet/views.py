@@ -31,12 +31,15 @@ AGENT_STATES: tuple[str, ...] = (
     "cordoned",
     "tripped",
     "probation",
+    "throttled",
+    "loaded",
     "suspected",
     "lost",
     "deregistered",
 )
 """Several may hold at once: see :func:`agent_states`."""
 _BREAKER_FLAGS = {"tripped": "open", "probation": "half_open"}
+_BOUNDS = ("throttled", "loaded")
 COALITION_STATES: tuple[str, ...] = get_args(CoalitionState)
 
 
@@ -60,6 +63,7 @@ def agent_states(agent: Mapping[str, Any]) -> list[str]:
     much it has to do."""
     flags = [flag for flag in ("drained", "cordoned") if agent.get(flag)]
     flags += [flag for flag, state in _BREAKER_FLAGS.items() if agent.get("breaker") == state]
+    flags += [flag for flag in _BOUNDS if flag in agent.get("bounds", {})]
     # What an agent said of itself before it fell silent is no news.
     return [str(agent["liveness"]), *flags] if agent["liveness"] != "alive" else [*flags, _work(agent)]
 
@@ -195,6 +199,7 @@ def _agent(agent: Agent) -> dict[str, object]:
         "capabilities": row.capabilities,
         "slots": row.slots,
         "usable": agent.credits,
+        "bounds": {reason: bound for bound, reason in agent.bounds()},
         "held": agent.held_slots,
         "resources": {
             name: {

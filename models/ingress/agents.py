@@ -16,12 +16,13 @@ from models.events import (
     ResourceReport,
     StatusUpdate,
 )
+from models.fleet_records import LOAD
 from models.fold import Headers
 from models.ingress.fleets import Fleets
 from models.ingress.liveness import Watch, beat, silence_of
 from models.ingress.outbox import Outbox
 from models.ingress.rows import AgentRow, Outcome, Tables
-from models.ingress.windows import LOAD, MAX_METRICS, USED, Observed, Windows
+from models.ingress.windows import MAX_METRICS, USED, Observed, Windows
 
 MAX_JUMP = 1 << 32
 """A counter this far beyond the last one is damage or malice: believed, it would shut the agent out for good."""

@@ -20,6 +20,7 @@ import numpy as np
 from models.codec import MAX_INTEGER, MAX_VALUE_BYTES
 from models.events import DEFAULT_FLEET, ResponseOutcome, Status
 from models.fields import ID_PATTERN, LAST_MILLISECOND
+from models.fleet_records import LOAD
 from models.fold import Record
 from models.ingress.agents import MAX_JUMP
 from models.ingress.cells import MANY
@@ -27,7 +28,7 @@ from models.ingress.fleets import Fleets, FleetState
 from models.ingress.liveness import LONGEST_GAP, MAY_BE_SILENT
 from models.ingress.outbox import Outbox
 from models.ingress.rows import ClockRow, Outcome, Tables
-from models.ingress.windows import LOAD, Windows
+from models.ingress.windows import Windows
 
 _Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 _Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e12)]

@@ -16,8 +16,6 @@ from models.ingress.fleets import NEVER, Fleets, FleetState
 from models.ingress.outbox import Outbox
 from models.ingress.rows import AgentRow, AgentTable, names_of
 
-LOAD = "current_load"
-"""Metric under which an agent's own view of its load is aggregated."""
 USED = "/used"
 """Behind the name of a resource: the metric under which what an agent uses of it is aggregated. No id has a slash,
 so no agent can have a metric of its own under that name."""

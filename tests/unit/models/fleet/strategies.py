@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
+from models.fleet_records import LOAD
 from models.fold import LogRecord
 from tests.unit.models.fleet.log import START
 
@@ -195,7 +196,7 @@ def logs(draw: st.DrawFn, max_size: int = 40) -> list[LogRecord]:
     records: list[LogRecord] = []
     prelude = list(PRELUDE) if draw(st.booleans()) else []
     entries = PRELUDE_PLAN if prelude else []
-    kinds = ["fact"] * 5 + ["plan"] * 4 + ["answer"] * 6 + ["tick"] * 3 + ["liveness", "window"]
+    kinds = ["fact"] * 5 + ["plan"] * 4 + ["answer"] * 6 + ["tick"] * 3 + ["liveness", "window", "window"]
     for number in range(len(prelude) + len(entries) + draw(st.integers(0, max_size))):
         now += draw(st.sampled_from([0, 1, 100, 1_000, 5_000]))
         partition = draw(st.integers(0, EVENTS_PARTITIONS - 1))
@@ -224,15 +225,16 @@ def logs(draw: st.DrawFn, max_size: int = 40) -> list[LogRecord]:
             name = draw(st.sampled_from(["agent_suspected", "agent_lost", "agent_recovered"]))
             value = {"type": name, "source": source, "fleet": draw(fleets), "agent_id": draw(agent_ids)}
         else:
-            aggregate = {"count": 2, "sum": 0.3, "mean": 0.15, "min": 0.1, "max": 0.2, "last": 0.2}
-            start = now // 10_000 * 10
+            load = draw(st.sampled_from([0.0, 0.5, 1.0]))
+            aggregate = {"count": 9, "sum": 9 * load, "mean": load, "min": load, "max": load, "last": load}
+            start = (now // 10_000 - draw(st.sampled_from([0, 1, 1, 2]))) * 10
             value = {
                 "type": "window_closed",
                 "source": source,
                 "fleet": draw(fleets),
                 "start": start,
                 "end": start + 10,
-                "agents": {draw(agent_ids): {"load": aggregate}},
+                "agents": {draw(agent_ids): {draw(st.sampled_from([LOAD, "x"])): aggregate}},
             }
         if "source" in value:
             positions[partition] += 1
