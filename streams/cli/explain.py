@@ -86,12 +86,15 @@ def drawn(answer: dict[str, Any], kind: str = "task") -> RenderableType:
     details.add_column(style="dim")
     for name, value in answer.items():
         about_another = name == "task_id" and kind == "coalition"
-        usual = value in (None, [], {}, 0) or (name == "breaker" and value["state"] == "closed")
+        usual = value in (None, [], {}, 0) or (name in _USUAL and value[_USUAL[name][0]] == _USUAL[name][1])
         if (name not in _TOLD or about_another) and not usual:
             details.add_row(name.replace("_", " "), _shown(name, value))
     parts.append(details)
     return Group(*parts)
 
+
+_USUAL = {"breaker": ("state", "closed"), "load": ("taken", 0)}
+"""What is not worth a line while it is so."""
 
 WAITS = {
     "impossible": "no registered agent could ever hold it",
@@ -122,6 +125,8 @@ _OF_TASKS = {
     "slots": "take more slots than it has",
     "no_credit": "take more slots than it has free",
     "probation": "take more slots than it gets work for until it has completed some",
+    "throttled": "take more slots than it gets work for, since it failed at too many tasks lately",
+    "loaded": "take more slots than are left to it by other work that it reports",
     "resource_held": "require more of a resource than it has free",
     "eligible": "could go to it now",
 }
@@ -187,6 +192,11 @@ def _shown(name: str, value: Any) -> str:
         until = f" until {console.clock(round(value['until'] * 1000))}" if value.get("until") else ""
         failed = f", after {', '.join(value['failed'])}" if value.get("failed") else ""
         return f"{value['state'].replace('_', '-')}{until}{failed}"
+    if name == "slots":
+        bounds = [f"{bound} usable, {reason}" for reason, bound in value["bounds"].items()]
+        return ", ".join([f"{value['held']} of {value['total']} held", *bounds])
+    if name == "load":
+        return f"{value['reported']:.0%} reported, {value['taken']} slots taken by other work"
     if name == "nearest":
         return f"{value['agent_id']}, which {value['meaning']}"
     if name == "members":

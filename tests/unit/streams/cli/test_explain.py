@@ -57,12 +57,13 @@ def test_an_agent_is_explained_by_the_tasks_that_wait() -> None:
         "reason": "cordoned",
         "pending": 3,
         "counts": {"capability": 2, "cordoned": 1},
-        "slots": {"total": 2, "held": 1},
+        "slots": {"total": 2, "usable": 1, "held": 1, "bounds": {"loaded": 1}},
     }
     text = shown(answer, "agent")
     assert "a1 is alive: it is cordoned by an operator" in text
     assert "Of 3 pending tasks" in text
     assert "1  wait since it is cordoned by an operator" in text
+    assert "1 of 2 held, 1 usable, loaded" in text
     assert "No task waits" in shown({**answer, "pending": 0, "counts": {}}, "agent")
 
 
