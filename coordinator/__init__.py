@@ -41,7 +41,7 @@ from coordinator.errors import (
     TopicMissing,
     WaitTimeout,
 )
-from coordinator.task import Role, Task, TaskResult
+from coordinator.task import Role, Spread, Task, TaskResult
 
 __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     # agents
@@ -52,6 +52,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Client",
     "Task",
     "Role",
+    "Spread",
     "TaskHandle",
     "TaskResult",
     "Batch",

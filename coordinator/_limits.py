@@ -49,6 +49,13 @@ def identifier(value: str, field: str) -> str:
     return value
 
 
+def place(value: str, field: str) -> str:
+    label = value.removeprefix("labels.") if isinstance(value, str) else ""
+    if value not in ("agent", "zone") and (label == value or not _ID.fullmatch(label)):
+        raise InvalidValue(field, value, "agent, zone, or labels. and the name of a label")
+    return value
+
+
 def fleet_name(value: str) -> str:
     if not isinstance(value, str) or not _FLEET.fullmatch(value):
         raise InvalidValue(

@@ -30,6 +30,17 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Keep a task apart from others of its group, such as replicas of one thing."""
+
+    group: str
+    by: str = "agent"
+    """What they are to differ in: ``agent``, ``zone``, or ``labels.`` and the name of a label."""
+    most: int | None = None
+    """So many of the group may be at one place at the same time. Without it they only avoid each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """Work for the fleet. Everything has a default but what the work is: its ``payload``."""
 
@@ -67,6 +78,8 @@ class Task:
     """Do it in a coalition whose members together have these capabilities. Not with ``roles``."""
     max_size: int | None = None
     """Most members of a coalition by ``cover``."""
+    spread: Spread | None = None
+    """Keep it apart from others of a group. Not in a coalition, whose members are different agents anyway."""
 
     def fields(self) -> dict[str, object]:
         """The fields of its ``task_submitted`` event.
@@ -99,8 +112,23 @@ class Task:
             "run_timeout": _limits.number(self.run_timeout, "run_timeout", 0.05, 2_592_000),
             "tenant": None if self.tenant is None else _limits.identifier(self.tenant, "tenant"),
             "coalition": self._coalition(),
+            "spread": self._spread(),
             "payload": _limits.bounded_json(self.payload, "payload"),
         }
+
+    def _spread(self) -> dict[str, object] | None:
+        if self.spread is None:
+            return None
+        _limits.instance(self.spread, "spread", Spread, 'a Spread, such as Spread(group="replicas")')
+        if self.roles or self.cover:
+            raise InvalidValue("spread", self.spread.group, "not together with roles or cover")
+        fields: dict[str, object] = {
+            "group": _limits.identifier(self.spread.group, "spread.group"),
+            "by": _limits.place(self.spread.by, "spread.by"),
+        }
+        if self.spread.most is not None:
+            fields["most"] = _limits.integer(self.spread.most, "spread.most", 1, 100_000)
+        return fields
 
     def _coalition(self) -> dict[str, object] | None:
         if self.roles and self.cover:

@@ -26,6 +26,7 @@ from models.fields import (
     Json,
     Labels,
     Metrics,
+    Place,
     RunTimeout,
     Size,
     Slots,
@@ -150,6 +151,16 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpreadRequest:
+    """Tasks of one group are kept apart: by agent, by zone, or by a label (``labels.`` and its name)."""
+
+    group: Id
+    by: Place = "agent"
+    most: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
+    """So many of the group may be at one place; without it they only cost more there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
     role: Id
     capabilities: Capabilities = field(default_factory=list)
@@ -193,7 +204,14 @@ class TaskSubmitted(EventAboutTask):
     run_timeout: RunTimeout = DEFAULT_RUN_TIMEOUT
     tenant: Id | None = None
     coalition: CoalitionRequest | None = None
+    spread: SpreadRequest | None = None
     payload: Json = None
+
+    @model_validator(mode="after")
+    def _alone(self) -> TaskSubmitted:
+        if self.spread is not None and self.coalition is not None:
+            raise ValueError("spread is for tasks of one agent; members of a coalition are different agents")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

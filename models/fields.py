@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
+PLACE_PATTERN = r"^(agent|zone|labels\.[A-Za-z0-9][A-Za-z0-9._:@-]{0,127})$"
 FLEET_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$"
 FLEET_RULE = "1 to 64 of A-Z a-z 0-9 . _ : @ -, beginning with a letter or digit"
 MAX_PAYLOAD_BYTES = 64 << 10
@@ -120,6 +121,8 @@ _TIME_SCHEMA = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "n
 Id = Annotated[str, Strict(), StringConstraints(pattern=ID_PATTERN)]
 """Agent, task, event, directive and tenant ids, capabilities, names of metrics and resources."""
 Fleet = Annotated[str, Strict(), StringConstraints(pattern=FLEET_PATTERN)]
+Place = Annotated[str, Strict(), StringConstraints(pattern=PLACE_PATTERN)]
+"""What tasks are spread by: ``agent``, ``zone``, or ``labels.`` and the name of a label."""
 Text = Annotated[str, Strict(), StringConstraints(max_length=1024)]
 """Reasons and other words for people."""
 Label = Annotated[str, Strict(), StringConstraints(max_length=128)]

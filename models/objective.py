@@ -3,7 +3,8 @@ plans cost the same on every machine.
 
 For each placed task
 
-    round(size * slowness)  +  wrong_zone and wrong_labels if it prefers others  +  round(load * (2u + 1) / slots)
+    round(size * slowness)  +  wrong_zone and wrong_labels if it prefers others
+    +  crowded * (tasks of its group at the place)  +  round(load * (2u + 1) / slots)
 
 where ``slowness`` is ``round(100 / speed)`` and the task takes the agent's slot number ``u + 1``; for each task
 that could not be placed, ``unplaced`` and something for a high priority. The last term is the increase of
@@ -34,6 +35,8 @@ class Weights:
     """Placed outside the zone that the task prefers."""
     wrong_labels: _Weight = 150
     """Placed on an agent that has not all the labels that the task prefers."""
+    crowded: _Weight = 150
+    """For each task of its group that is at the place already, of a task that is to be spread."""
     load: _Weight = 400
     """All slots of an agent in use, against none."""
     unplaced: _Weight = 20_000

@@ -19,6 +19,7 @@ from models.fields import LAST_MILLISECOND
 from models.fleet.feasibility import Reason, never
 from models.fleet.roster import Shape, ShapeKey, Shapes
 from models.fleet.rows import TaskRow
+from models.fleet.spread import Spread
 
 Rank: TypeAlias = tuple[int, int, int, str]
 Survey: TypeAlias = tuple[dict[str, int], dict[str, str] | None]
@@ -41,6 +42,7 @@ def class_id_of(
     slots: int,
     coalition: bytes | None,
     tenant: str | None,
+    spread: Spread | None = None,
 ) -> str:
     """Names the class of a requirement, all of whose parts are in the order of their names."""
     content: list[object] = [
@@ -52,6 +54,8 @@ def class_id_of(
     ]
     if tenant is not None:
         content.append(tenant)
+    if spread is not None and spread.most is not None:  # else it forbids nothing
+        content.append({"spread": [spread.group, spread.by, spread.most]})
     return sha256(encode(content)).hexdigest()[:16]
 
 
@@ -68,6 +72,7 @@ class TaskClass:
         "queue",
         "resources",
         "slots",
+        "spread",
         "surveyed",
         "tasks",
         "team",
@@ -82,6 +87,8 @@ class TaskClass:
         self.labels = task.labels
         self.slots = task.slots
         self.team = task.team
+        self.spread = None if task.spread is None or task.spread.most is None else task.spread
+        """What its tasks are kept apart by, if more of them may not be at one place."""
         self.capable: dict[ShapeKey, Shape] = {}
         """The shapes of registered agents that could hold such a task."""
         self._shapes: NDArray[np.int64] | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from models import objective
 from models.fleet.roster import Agent
 from models.fleet.rows import TaskRow
+from models.fleet.spread import holder_of
 from models.objective import Weights
 
 
@@ -17,11 +18,12 @@ class Cost:
     work: int
     zone: int
     labels: int
+    spread: int
     load: int
 
     @property
     def total(self) -> int:
-        return self.work + self.zone + self.labels + self.load
+        return self.work + self.zone + self.labels + self.spread + self.load
 
     def on_wire(self) -> dict[str, int]:
         return {
@@ -29,6 +31,7 @@ class Cost:
             "work": self.work,
             "zone": self.zone,
             "labels": self.labels,
+            "spread": self.spread,
             "load": self.load,
         }
 
@@ -42,5 +45,11 @@ def cost_of(task: TaskRow, agent: Agent, weights: Weights, held: int) -> Cost:
         work=objective.work(task.size, objective.slowness(agent.row.speed)),
         zone=weights.wrong_zone * missed_zone,
         labels=weights.wrong_labels * missed_labels,
+        spread=weights.crowded * _crowd(task, agent),
         load=objective.slot(weights, held, max(1, agent.credits), task.slots),
     )
+
+
+def _crowd(task: TaskRow, agent: Agent) -> int:
+    """How many others of the task's group are where the agent is."""
+    return 0 if task.spread is None else agent.groups.at(task.spread, agent.row, holder_of(task))

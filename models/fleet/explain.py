@@ -30,11 +30,11 @@ def explain(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object]
 
     ``reason`` of a pending task is one of ``impossible`` (no registered agent could ever hold it, or no coalition
     of them), ``backoff`` (it failed and waits before its next attempt), ``preempting`` (another task gives way to
-    it), ``waiting_for_plan`` (somebody is
-    eligible), ``outranked`` (likewise, but kept free for a more urgent coalition, it may be), ``capacity`` (all
-    who could take it are full), ``cooling_down`` (all who could take it refused it a moment ago), ``coalition``
-    (those who could take it now are no complete coalition), ``unavailable`` (all who could hold it are away or get
-    no new work).
+    it), ``waiting_for_plan`` (somebody is eligible), ``outranked`` (likewise, but kept free for a more urgent
+    coalition, it may be), ``spread`` (whoever has room for it is where enough tasks of its group are),
+    ``capacity`` (all who could take it are full), ``cooling_down`` (all who could take it refused it a moment
+    ago), ``coalition`` (those who could take it now are no complete coalition), ``unavailable`` (all who could
+    hold it are away or get no new work).
     """
     fleet = fold.state.fleets.get(fleet_name)
     if fleet is None:
@@ -182,6 +182,7 @@ def _explain_live(fold: FleetFold, fleet: FleetState, task: TaskRow) -> dict[str
         "max_attempts": task.max_attempts,
         "deliveries": task.deliveries,
         "last_reason": task.last_reason,
+        "spread": None if task.spread is None else task.spread.on_wire(),
         "coalition": None if task.coalition is None else orjson.loads(task.coalition),
         "coalition_id": task.coalition_id,
         "agent_id": None if task.state == "pending" else task.agent_id,
@@ -253,7 +254,7 @@ def _placement(fleet: FleetState, task: TaskRow, now: int) -> dict[str, object]:
 
 def _surveyed(fold: FleetFold, fleet: FleetState, task: TaskRow, now: int) -> Survey:
     """As :func:`survey`; at one offset it is the same for all tasks of a class that nobody refused."""
-    if any(until > now for until in task.skips.values()):
+    if any(until > now for until in task.skips.values()) or (task.spread is not None and task.directive_id):
         return survey(fleet, task, now)
     task_class = fleet.classes[task.class_id]
     offset = fold.state.clock.offset
@@ -294,7 +295,8 @@ def _apart(
 ) -> dict[Reason, dict[str, Agent]]:
     """Agents of one shape and standing, by what keeps them from the task."""
     first = next(iter(group.values()))
-    alike = not (task.resources and first.held_resources)
+    apart_by_place = task.spread is not None and task.spread.most is not None
+    alike = not (task.resources and first.held_resources) and not apart_by_place
     if alike and not any(agent_id in group for agent_id in skipped):
         return {not_now(task, first, 0, now) or "eligible": group}
     apart: dict[Reason, dict[str, Agent]] = {}
@@ -315,6 +317,8 @@ def _pending_reason(
         return "preempting"
     if "eligible" in counts and _is_team(fleet, task, now):
         return "outranked" if _is_outranked(fleet, task) else "waiting_for_plan"
+    if "spread" in counts:
+        return "spread"
     if any(reason in _BUSY for reason in counts):
         return "capacity"
     if "cooling_down" in counts:

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 
 from models.fleet.roster import Agent, Shape
 from models.fleet.rows import TaskRow
+from models.fleet.spread import Spread, holder_of
 from models.fleet.team import Team
 
 Reason: TypeAlias = Literal[
@@ -32,6 +33,7 @@ Reason: TypeAlias = Literal[
     "throttled",
     "loaded",
     "resource_held",
+    "spread",
     "eligible",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -56,6 +58,7 @@ MEANING: dict[Reason, str] = {
     "throttled": "failed at too many of its tasks lately and gets fewer at once",
     "loaded": "reports load beyond what it was given here and gets fewer at once",
     "resource_held": "holds too much of a resource for other tasks",
+    "spread": "is where there are enough tasks of its group already",
     "eligible": "could take it now",
 }
 
@@ -73,11 +76,14 @@ class Needs(Protocol):
     def slots(self) -> int: ...
     @property
     def team(self) -> Team | None: ...
+    @property
+    def spread(self) -> Spread | None: ...
 
 
 def feasibility(task: TaskRow, agent: Agent, now: int) -> Reason:
     """The first reason that keeps ``agent`` from ``task`` at issue time ``now``, or ``eligible``."""
-    return never(task, agent.shape) or not_now(task, agent, task.skips.get(agent.id, 0), now) or "eligible"
+    skipped_until = task.skips.get(agent.id, 0)
+    return never(task, agent.shape) or not_now(task, agent, skipped_until, now, holder_of(task)) or "eligible"
 
 
 def never(needs: Needs, shape: Shape) -> Reason | None:
@@ -98,8 +104,11 @@ def never(needs: Needs, shape: Shape) -> Reason | None:
     return None
 
 
-def not_now(needs: Needs, agent: Agent, skipped_until: int, now: int) -> Reason | None:
-    """Why an agent of a fitting shape cannot take it at issue time ``now``; ``None`` if it can."""
+def not_now(
+    needs: Needs, agent: Agent, skipped_until: int, now: int, holder: str | None = None
+) -> Reason | None:
+    """Why an agent of a fitting shape cannot take it at issue time ``now``, or take it over from its ``holder``;
+    ``None`` if it can."""
     away = unavailable(agent)
     if away is not None:
         return away
@@ -110,11 +119,15 @@ def not_now(needs: Needs, agent: Agent, skipped_until: int, now: int) -> Reason 
     for name, amount in needs.resources.items():
         if agent.held_resources.get(name, 0) + amount > agent.shape.resources.get(name, 0):
             return "resource_held"
-    return None
+    spread = needs.spread
+    if spread is None or spread.most is None or agent.groups.at(spread, agent.row, holder) < spread.most:
+        return None
+    return "spread"
 
 
 def standing(agent: Agent) -> Hashable:
-    """All that :func:`not_now` depends on for agents of one shape, but for resources that they hold."""
+    """All that :func:`not_now` depends on for agents of one shape, but for resources that they hold, and for
+    where tasks of a group are."""
     away = unavailable(agent)
     usable = agent.credits
     bound = agent.bound if usable < agent.shape.slots else None

@@ -136,6 +136,13 @@ def _check_agents(state: State, fleet: FleetState) -> None:
         if row.is_single
     )
     assert fleet.at_work == at_work, f"fleet {fleet.name} miscounts tasks at work"
+    groups: dict[str, dict[str, int]] = {}
+    for agent in fleet.agents.values():
+        for row in agent.live.values():
+            if row.group is not None:
+                members = groups.setdefault(row.group, {})
+                members[agent.id] = members.get(agent.id, 0) + 1
+    assert fleet.groups.as_dict() == groups, f"fleet {fleet.name} miscounts its groups"
     tripped = sum(agent.registered and agent.row.tripped_until > 0 for agent in fleet.agents.values())
     assert fleet.tripped == tripped, f"fleet {fleet.name} miscounts its open breakers"
     for agent in fleet.agents.values():

@@ -98,6 +98,7 @@ def _issue_work(
         resources=task.resources,
         coalition_id=None if coalition is None else coalition.id,
         role=None if coalition is None else coalition.role,
+        group=None if task.spread is None else task.spread.group,
     )
     step.state.add_directive(fleet, directive_id, row)
     directive = Directive(
@@ -131,6 +132,7 @@ def withdraw(step: Step, fleet: FleetState, directive_id: str) -> str:
     withdrawal = _control_row(step, fleet, row.agent_id, kind, row.ack_timeout, about=row)
     withdrawal.slots = row.slots
     withdrawal.resources = row.resources
+    withdrawal.group = row.group
     return _issue_control(step, fleet, withdrawal)
 
 

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from models.fleet.rows import AgentRow, DirectiveRow, TaskRow
+from models.fleet.spread import Groups
 
 Bound: TypeAlias = Literal["probation", "throttled", "loaded"]
 """Why an agent gets work for fewer slots than it has; see ``feasibility.MEANING``."""
@@ -112,6 +113,7 @@ class Agent:
     """One agent with its live directives and the credit they hold."""
 
     __slots__ = (
+        "groups",
         "held_resources",
         "held_slots",
         "id",
@@ -123,12 +125,17 @@ class Agent:
         "standing",
         "throttled",
         "tripped",
+        "zone",
     )
 
-    def __init__(self, row: AgentRow, shape: Shape) -> None:
+    def __init__(self, row: AgentRow, shape: Shape, groups: Groups) -> None:
         self.id = row.agent_id
         self.row = row
         self.shape = shape
+        self.groups = groups
+        """Where the tasks of each group of its fleet are."""
+        self.zone = row.zone
+        """Where the groups know it to be; kept by ``State``."""
         self.live: dict[str, DirectiveRow] = {}
         self.held_slots = 0
         self.held_resources: dict[str, int] = {}
@@ -187,9 +194,13 @@ class Agent:
             if amount:
                 self.held_resources[name] = self.held_resources.get(name, 0) + amount
 
-    def draft(self) -> Agent:
-        """A copy that a planner may reserve credit on; it knows no directives."""
-        copy = Agent(self.row, self.shape)
+    def draft(self, groups: Groups | None = None) -> Agent:
+        """A copy that a planner may reserve credit on; it knows no directives.
+
+        Args:
+            groups: Where tasks of groups would be, if not where they are.
+        """
+        copy = Agent(self.row, self.shape, groups or self.groups)
         copy.held_slots = self.held_slots
         copy.held_resources = dict(self.held_resources)
         return copy

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 
 from models.events import DEFAULT_HEARTBEAT_INTERVAL, Status
+from models.fleet.spread import Spread
 from models.fleet.team import Team, team_of
 from models.fold import Table
 from models.histogram import Histogram
@@ -252,6 +253,8 @@ class TaskRow(msgspec.Struct, array_like=True):
     """Issue time at which it was last moved to even out load; 0 if never."""
     claim: str | None = None
     """The withdrawal of a task that gives way to this one, while it is live."""
+    spread: Spread | None = None
+    """What it wants of others of its group, if it is in one."""
 
     @property
     def standing(self) -> int:
@@ -320,6 +323,8 @@ class DirectiveRow(msgspec.Struct, array_like=True):
     """Fleet time at which it is looked at whether the task is stuck; 0 if it is not, or people know."""
     use: int | None = None
     """Of a throttle: how many slots to use; ``None`` for all."""
+    group: str | None = None
+    """Of the task that its credit is for, if tasks of that group are to be kept apart."""
 
     @property
     def is_single(self) -> bool:

@@ -14,6 +14,7 @@ from models.fleet.backlog import TaskClass, latest_start, rank
 from models.fleet.feasibility import available, standing
 from models.fleet.roster import Agent, Shape, Shapes, shape_key
 from models.fleet.rows import AgentRow, ClockRow, DirectiveRow, FleetRow, SourceRow, Tables, TaskRow
+from models.fleet.spread import Groups
 from models.fleet.timers import MomentKind, Timers
 from models.policy import DEFAULT_POLICY, Policy, patched, policy_to_wire
 
@@ -35,6 +36,7 @@ class FleetState:
         "at_work",
         "classes",
         "degraded",
+        "groups",
         "held_back",
         "live",
         "name",
@@ -55,6 +57,7 @@ class FleetState:
         self.policy = policy_of(row)
         self.agents: dict[str, Agent] = {}
         """All agents by id, deregistered ones too."""
+        self.groups = Groups(self.agents)
         self.registered = 0
         self.shapes = Shapes()
         self.open: dict[str, Agent] = {}
@@ -155,7 +158,7 @@ class State:
 
     def _enlist(self, fleet: FleetState, row: AgentRow) -> Agent:
         key = shape_key(row)
-        agent = Agent(row, fleet.shapes.get(key) or Shape(key, row))
+        agent = Agent(row, fleet.shapes.get(key) or Shape(key, row), fleet.groups)
         fleet.agents[row.agent_id] = agent
         return agent
 
@@ -181,6 +184,9 @@ class State:
         self._count(fleet, agent)
         old = agent.shape
         key = shape_key(agent.row)
+        if agent.zone != agent.row.zone or old.key != key:
+            agent.zone = agent.row.zone
+            fleet.groups.forget_places()
         was_member = agent.id in old.agents
         if was_member == agent.registered and old.key == key:
             self._reopen(fleet, agent)
@@ -296,10 +302,7 @@ class State:
         self.tables.directives.put(directive_id, row)
         agent = fleet.agents[row.agent_id]
         self._smooth(fleet, agent)
-        agent.hold(directive_id, row)
-        self._reopen(fleet, agent)
-        if row.is_single:
-            _count_up(fleet.at_work, self.task_of(fleet, row).standing)
+        self._hold(fleet, agent, directive_id, row)
         self.timers.directive(directive_due(row), directive_id)
 
     def accept_directive(self, directive_id: str, row: DirectiveRow, now: int) -> None:
@@ -318,11 +321,22 @@ class State:
         agent = fleet.agents[row.agent_id]
         self._smooth(fleet, agent)
         agent.release(directive_id)
+        if row.group is not None:
+            fleet.groups.leave(row.group, row.agent_id)
         self._reopen(fleet, agent)
         if row.is_single:
             _count_down(fleet.at_work, self.task_of(fleet, row).standing)
         if self.timers.crowded(len(self.tables.directives)):
             self.timers.directives_are(self._directive_dues())
+
+    def _hold(self, fleet: FleetState, agent: Agent, directive_id: str, row: DirectiveRow) -> None:
+        """The agent has one live directive more."""
+        agent.hold(directive_id, row)
+        if row.group is not None:
+            fleet.groups.join(row.group, row.agent_id)
+        self._reopen(fleet, agent)
+        if row.is_single:
+            _count_up(fleet.at_work, self.task_of(fleet, row).standing)
 
     def has_claim(self, task: TaskRow) -> bool:
         """Whether another task is giving way to it."""
@@ -357,10 +371,7 @@ class State:
         for directive_id, directive in tables.directives.rows.items():
             fleet = self.fleets[directive.fleet]
             agent = fleet.agents[directive.agent_id]
-            agent.hold(directive_id, directive)
-            self._reopen(fleet, agent)
-            if directive.is_single:
-                _count_up(fleet.at_work, self.task_of(fleet, directive).standing)
+            self._hold(fleet, agent, directive_id, directive)
         for task in tables.tasks.rows.values():
             fleet = self.fleets[task.fleet]
             task_class = self._classify(fleet, task)

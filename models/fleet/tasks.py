@@ -19,6 +19,7 @@ from models.fleet import impossible, ledger, tenants
 from models.fleet.backlog import TaskClass, class_id_of
 from models.fleet.roster import Agent
 from models.fleet.rows import EndedTaskRow, EndState, Outcome, TaskRow, micro
+from models.fleet.spread import Spread
 from models.fleet.state import FleetState
 from models.fleet.step import Step
 from models.outputs import Result, ResultType
@@ -258,6 +259,8 @@ def digest_of(event: TaskSubmitted) -> bytes:
         "coalition": event.coalition,
         "payload": event.payload,
     }
+    if event.spread is not None:  # what was submitted before there were groups keeps its digest
+        content["spread"] = event.spread
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()[:16]
 
 
@@ -266,10 +269,13 @@ def _row_of(step: Step, event: TaskSubmitted, digest: bytes) -> TaskRow:
     resources = micro(event.requires.resources)
     labels = dict(sorted(event.requires.labels.items()))
     coalition = None if event.coalition is None else encode(event.coalition)
+    wish = event.spread
+    spread = None if wish is None else Spread(wish.group, wish.by, wish.most)
+    class_id = class_id_of(capabilities, resources, labels, event.slots, coalition, event.tenant, spread)
     return TaskRow(
         fleet=event.fleet,
         task_id=event.task_id,
-        class_id=class_id_of(capabilities, resources, labels, event.slots, coalition, event.tenant),
+        class_id=class_id,
         digest=digest,
         sequence=step.offset,
         submitted_at=step.now,
@@ -289,4 +295,5 @@ def _row_of(step: Step, event: TaskSubmitted, digest: bytes) -> TaskRow:
         prefer_labels=dict(event.prefer.labels),
         tenant=event.tenant,
         pending_since=step.now,
+        spread=spread,
     )

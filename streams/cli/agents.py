@@ -23,6 +23,8 @@ STATES = (
     "cordoned",
     "tripped",
     "probation",
+    "throttled",
+    "loaded",
     "suspected",
     "lost",
     "deregistered",

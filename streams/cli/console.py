@@ -33,6 +33,8 @@ STYLES = {
     "cordoned": "yellow",
     "tripped": "bold yellow",
     "probation": "yellow",
+    "throttled": "yellow",
+    "loaded": "yellow",
     "suspected": "bold yellow",
     "offline": "red",
     "error": "bold red",

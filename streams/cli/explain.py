@@ -102,6 +102,7 @@ WAITS = {
     "backoff": "an attempt failed, and it waits before the next one",
     "waiting_for_plan": "somebody can take it; the next plan will place it",
     "preempting": "another task gives way to it and has been told to stop",
+    "spread": "whoever has room for it is where there are enough tasks of its group already",
     "outranked": "who could take it is kept free for a more urgent coalition",
     "capacity": "all agents that could take it are full",
     "cooling_down": "all agents that could take it turned it down a moment ago",
@@ -128,6 +129,7 @@ _OF_TASKS = {
     "throttled": "take more slots than it gets work for, since it failed at too many tasks lately",
     "loaded": "take more slots than are left to it by other work that it reports",
     "resource_held": "require more of a resource than it has free",
+    "spread": "are of groups of which there are enough where it is",
     "eligible": "could go to it now",
 }
 """What keeps a task from an agent, seen from the agent."""
@@ -155,7 +157,7 @@ def _places(placement: dict[str, Any]) -> list[RenderableType]:
     """What its place costs, beside the cheapest others."""
     from rich.text import Text
 
-    parts = ("cost", "work", "zone", "labels", "load")
+    parts = ("cost", "work", "zone", "labels", "spread", "load")
     places = [placement, *placement["alternatives"]]
     rows = [[str(place["agent_id"]), *(f"{place[name]:,}" for name in parts)] for place in places]
     rows[0][0] += " (here)"

@@ -66,6 +66,13 @@ def submit(
         typer.Option(min=0, metavar="SECONDS", help="Fail it unless it has begun in so many seconds."),
     ] = None,
     zone: Annotated[str | None, typer.Option(metavar="ZONE", help="A zone to prefer.")] = None,
+    spread: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUP[,by=PLACE][,most=N]",
+            help="Keep it apart from others of a group: by agent, zone or labels.NAME, at most N at one place.",
+        ),
+    ] = None,
     max_attempts: Annotated[int, typer.Option(metavar="N", help="How often it may fail.")] = 3,
     ack_timeout: Annotated[float, typer.Option(metavar="SECONDS", help="For an agent to accept it.")] = 10.0,
     run_timeout: Annotated[
@@ -93,6 +100,8 @@ def submit(
       coordinator submit --requires write --payload '{"text": "hello"}' --wait
 
       coordinator submit nightly-42 --requires gpu,train --resources gpu=2 --priority 8
+
+      coordinator submit replica-2 --spread db,by=zone,most=1
 
       jq -c '{payload: .}' jobs.json | coordinator submit - --wait --json
     """
@@ -124,6 +133,7 @@ def submit(
             "priority": priority,
             "deadline": None if deadline is None else time.time() + deadline,
             "prefer": {"zone": zone} if zone else None,
+            "spread": _spread(spread),
             "max_attempts": max_attempts,
             "ack_timeout": ack_timeout,
             "run_timeout": run_timeout,
@@ -257,7 +267,7 @@ def task_from_fields(fields: dict[str, Any], fleet: str, place: str) -> Task:
     Raises:
         ConfigurationError: naming ``place`` and each field at fault.
     """
-    from coordinator import Role, Task
+    from coordinator import Role, Spread, Task
     from models.codec import InvalidRecord
     from models.events import validate_event
     from models.fields import milliseconds
@@ -292,11 +302,28 @@ def task_from_fields(fields: dict[str, Any], fleet: str, place: str) -> Task:
         roles=[Role(**role) for role in coalition.get("roles") or ()],
         cover=coalition.get("cover") or (),
         max_size=coalition.get("max_size"),
+        spread=Spread(**spread) if (spread := fields.get("spread")) else None,
     )
 
 
 _PLAIN = ("task_id", "slots", "size", "priority", "max_attempts", "ack_timeout", "run_timeout", "tenant")
-_KNOWN = frozenset((*_PLAIN, "type", "fleet", "requires", "prefer", "coalition", "payload", "deadline"))
+_KNOWN = frozenset(
+    (*_PLAIN, "type", "fleet", "requires", "prefer", "coalition", "spread", "payload", "deadline")
+)
+
+
+def _spread(text: str | None) -> dict[str, object] | None:
+    from streams.errors import ConfigurationError
+
+    if text is None:
+        return None
+    group, _, rest = text.partition(",")
+    said: dict[str, object] = {"group": group.strip()}
+    for name, value in _pairs("--spread", rest):
+        if name not in ("by", "most") or (name == "most" and not value.isdecimal()):
+            raise ConfigurationError(f"--spread {text}: give GROUP, then by=PLACE and most=N if need be")
+        said[name] = int(value) if name == "most" else value
+    return said
 
 
 def _json(option: str, text: str | None) -> object:

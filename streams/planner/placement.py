@@ -59,6 +59,7 @@ CONSTRAINTS = (
     "availability",
     "cool_down",
     "credit",
+    "spread",
     "coalition",
 )
 
@@ -157,7 +158,10 @@ class _Round:
         self.truncated = False
         classes = snapshot.placeable
         self._degraded = snapshot.degraded
-        self._room = Room(snapshot.open if classes or self._degraded else {}, planning.objective)
+        self._groups = snapshot.groups.draft()
+        """With the tasks that this plan places."""
+        open_agents = snapshot.open if classes or self._degraded else {}
+        self._room = Room(open_agents, planning.objective, self._groups)
         self._served = dict(snapshot.served)
         self._heads = [_Head(c.queue[0][0], self._served.get(c.tenant, 0), c.queue[0], c) for c in classes]
         heapify(self._heads)
@@ -353,7 +357,7 @@ class _Round:
         if any(feasibility(task, draft, self._snapshot.now) != "eligible" for draft in drafts):
             return None
         for (position, _), draft in zip(places, drafts, strict=True):
-            self.cost += self._room.cost(position, task, draft.held_slots)
+            self.cost += self._room.cost(task, draft)
             self._room.give(position, task)
             draft.reserve(task.slots, task.resources)
         self._asked += len(places)
@@ -373,7 +377,7 @@ class _Round:
     def _draft(self, position: int) -> Agent:
         draft = self._drafts.get(position)
         if draft is None:
-            draft = self._drafts[position] = self._room.agents[position].draft()
+            draft = self._drafts[position] = self._room.agents[position].draft(self._groups)
         return draft
 
     def _reserve(self, one: _Taken, position: int) -> None:
@@ -381,8 +385,10 @@ class _Round:
         draft = self._draft(position)
         task = one.task
         if feasibility(task, draft, self._snapshot.now) == "eligible":
-            self.cost += self._room.cost(position, task, draft.held_slots)
+            self.cost += self._room.cost(task, draft)
             draft.reserve(task.slots, task.resources)
+            if task.spread is not None:
+                self._groups.join(task.spread.group, draft.id)
             self._asked += 1
             entry = ProposedDirective(task_id=task.task_id, agent_id=draft.id, epoch=task.epoch + 1)
             self._placed.append((one.rank, entry))
@@ -413,7 +419,8 @@ def _in_parts(taken: Sequence[_Taken], now: int) -> Iterator[tuple[tuple[int, _K
 def _kind(task: TaskRow, now: int) -> _Kind:
     if task.coalition is not None:
         return _Kind.TEAM
-    plain = task.slots == 1 and not task.resources and not any(until > now for until in task.skips.values())
+    alone = task.slots == 1 and not task.resources and task.spread is None
+    plain = alone and not any(until > now for until in task.skips.values())
     return _Kind.ALIKE if plain else _Kind.SINGLE
 
 

@@ -11,6 +11,7 @@ from models.fleet.costs import cost_of
 from models.fleet.feasibility import Needs
 from models.fleet.roster import Agent
 from models.fleet.rows import TaskRow
+from models.fleet.spread import Groups, Spread
 from models.objective import Weights
 from streams.planner.waterfill import MAX_AGENTS, Agents, Ints
 
@@ -25,10 +26,12 @@ class Room:
     Args:
         open_agents: By id.
         weights: What counts for how much.
+        groups: Where the tasks of each group are, those that the plan places included: it is kept up to date.
     """
 
-    def __init__(self, open_agents: Mapping[str, Agent], weights: Weights) -> None:
+    def __init__(self, open_agents: Mapping[str, Agent], weights: Weights, groups: Groups) -> None:
         self._weights = weights
+        self._groups = groups
         self.agents = [open_agents[agent_id] for agent_id in sorted(open_agents)][:MAX_AGENTS]
         shapes = [agent.shape for agent in self.agents]
         self._shape_of = np.array([shape.number for shape in shapes], np.int64)
@@ -46,6 +49,9 @@ class Room:
         self._eligible: dict[str, Ints] = {}
         self._penalties: dict[tuple[str | None, tuple[tuple[str, str], ...]], Ints | None] = {}
         self._positions: dict[str, int] = {}
+        self._places: dict[str, tuple[dict[str | None, int], Ints]] = {}
+        """For each thing that groups are spread by, the number of each place, and of every agent that of its
+        own."""
 
     @property
     def free(self) -> int:
@@ -69,8 +75,14 @@ class Room:
 
     def room_for(self, task_class: TaskClass) -> int:
         """How many tasks of the class there is room for at most, other classes left aside."""
-        left = (self._slots - self._held)[self.eligible(task_class)]
-        return int((left // max(task_class.slots, 1)).sum())
+        eligible = self.eligible(task_class)
+        left = (self._slots - self._held)[eligible] // max(task_class.slots, 1)
+        spread = task_class.spread
+        if spread is None or spread.most is None:
+            return int(left.sum())
+        numbers, places = self._places_by(spread)
+        room = np.bincount(places[eligible], weights=np.maximum(left, 0), minlength=len(numbers))
+        return int(np.minimum(room, np.maximum(spread.most - self._counts(spread), 0)).sum())
 
     def penalties(self, task: TaskRow) -> Ints | None:
         """For every agent what the task costs more there, since its preferences are missed; ``None`` for none.
@@ -100,6 +112,9 @@ class Room:
             position = self._position(agent_id)
             if position is not None:
                 able &= eligible != position
+        spread = task.spread
+        if spread is not None and spread.most is not None:
+            able &= self._crowds(spread)[eligible] < spread.most
         able_ones: Ints = eligible[able]
         return able_ones
 
@@ -111,6 +126,8 @@ class Room:
         penalties = self.penalties(task)
         if penalties is not None:
             costs += penalties[positions]
+        if task.spread is not None:
+            costs += self._crowds(task.spread)[positions] * self._weights.crowded
         whole: Ints = costs.astype(np.int64)
         return whole
 
@@ -128,12 +145,34 @@ class Room:
         """These agents get nothing more in this plan."""
         self._held[positions] = self._slots[positions]
 
-    def cost(self, position: int, task: TaskRow, held: int) -> int:
-        """What the task costs on an agent of whose slots so many are held."""
-        return cost_of(task, self.agents[position], self._weights, held).total
+    def cost(self, task: TaskRow, draft: Agent) -> int:
+        """What the task costs on an agent that holds what the plan has given to it so far."""
+        return cost_of(task, draft, self._weights, draft.held_slots).total
 
     def slowness(self, positions: Ints) -> Ints:
         return self._slowness[positions]
+
+    def _places_by(self, spread: Spread) -> tuple[dict[str | None, int], Ints]:
+        found = self._places.get(spread.by)
+        if found is None:
+            numbers: dict[str | None, int] = {}
+            places = [numbers.setdefault(spread.place(agent.row), len(numbers)) for agent in self.agents]
+            found = self._places[spread.by] = numbers, np.array(places, np.int64)
+        return found
+
+    def _counts(self, spread: Spread) -> Ints:
+        """How many tasks of the group are at each place that has a number."""
+        numbers, _ = self._places_by(spread)
+        counts = np.zeros(len(numbers), np.int64)
+        for place, count in self._groups.counts(spread).items():
+            if place in numbers:
+                counts[numbers[place]] = count
+        return counts
+
+    def _crowds(self, spread: Spread) -> Ints:
+        """For every agent how many tasks of the group are where it is."""
+        _, places = self._places_by(spread)
+        return self._counts(spread)[places]
 
     def _left_of(self, name: str) -> Ints:
         left = self._resources.get(name)

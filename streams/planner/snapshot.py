@@ -13,6 +13,7 @@ from models.fleet import FleetFold
 from models.fleet.backlog import TaskClass, rank
 from models.fleet.roster import Agent
 from models.fleet.rows import CoalitionRow, TaskRow
+from models.fleet.spread import Groups
 from models.fleet.state import FleetState, State
 from models.policy import Policy
 
@@ -38,6 +39,11 @@ class FleetSnapshot:
     def open(self) -> Mapping[str, Agent]:
         """Agents that get new work and have a free slot, by id."""
         return self._fleet.open
+
+    @property
+    def groups(self) -> Groups:
+        """Where the tasks of each group are."""
+        return self._fleet.groups
 
     @property
     def agents(self) -> Iterable[Agent]:

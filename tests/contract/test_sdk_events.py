@@ -10,10 +10,10 @@ from aiokafka.partitioner import murmur2 as clients_murmur2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator import InvalidValue, Role, Task
+from coordinator import InvalidValue, Role, Spread, Task
 from coordinator._wire import decode_directive, decode_rejection, decode_result, encode_event
 from models import codec
-from models.events import TaskSubmitted, decode_event, subject_of
+from models.events import SpreadRequest, TaskSubmitted, decode_event, subject_of
 from models.outputs import Alert, Cause, Coalition, Directive, Result
 from models.partition import murmur2
 
@@ -105,6 +105,15 @@ def test_a_full_task_arrives_as_it_was_meant() -> None:
     assert event.coalition.roles is not None
     assert (event.coalition.roles[0].role, event.coalition.roles[0].count) == ("lead", 2)
     assert (event.tenant, event.payload) == ("acme", {"n": 1})
+
+
+@pytest.mark.parametrize("by", ["agent", "zone", "labels.rack"])
+@pytest.mark.parametrize("most", [None, 1])
+def test_what_a_task_is_spread_by_arrives(by: str, most: int | None) -> None:
+    task = Task(task_id="t1", spread=Spread(group="g", by=by, most=most))
+    event = decode_event(encode_event("task_submitted", **task.fields()))
+    assert isinstance(event, TaskSubmitted)
+    assert event.spread == SpreadRequest(group="g", by=by, most=most)
 
 
 @settings(max_examples=200, deadline=None)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiokafka.conn import collect_hosts
 
-from coordinator import Agent, Connection, InvalidValue, Role, Task
+from coordinator import Agent, Connection, InvalidValue, Role, Spread, Task
 from coordinator._wire import encode_event
 
 
@@ -55,6 +55,12 @@ def nested(levels: int) -> Any:
         ({"roles": [Role(role="a", count=0)]}, "roles[0].count"),
         ({"max_size": 3}, "max_size"),
         ({"cover": [f"c{number}" for number in range(17)]}, "cover"),
+        ({"spread": "replicas"}, "spread"),
+        ({"spread": Spread(group="a b")}, "spread.group"),
+        ({"spread": Spread(group="g", by="rack")}, "spread.by"),
+        ({"spread": Spread(group="g", by="labels.")}, "spread.by"),
+        ({"spread": Spread(group="g", most=0)}, "spread.most"),
+        ({"spread": Spread(group="g"), "cover": ["b"]}, "spread"),
         ({"payload": {1: "not text"}}, "payload"),
         ({"payload": {"deep": {"nan": float("nan")}}}, "payload.deep.nan"),
         ({"payload": [1, 2**53]}, "payload[1]"),

@@ -14,7 +14,16 @@ ROOT = Path(coordinator.__file__).parent
 PUBLIC = [
     *("Agent", "Batch", "BrokerUnavailable", "Client", "Coalition", "Connection", "CoordinatorError"),
     *("DeliveryFailed", "Directive", "DirectiveEnded", "InvalidValue", "NotRunning", "Progress"),
-    *("ReadingStopped", "Role", "StateInUse", "StateUnreadable", "Task", "TaskCancelled", "TaskError"),
+    *(
+        "ReadingStopped",
+        "Role",
+        "Spread",
+        "StateInUse",
+        "StateUnreadable",
+        "Task",
+        "TaskCancelled",
+        "TaskError",
+    ),
     *("TaskExists", "TaskFailed", "TaskHandle", "TaskRefused", "TaskResult", "TopicMissing", "WaitTimeout"),
 ]
 

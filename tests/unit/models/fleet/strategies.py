@@ -83,6 +83,13 @@ events = st.one_of(
             ]
         ),
     ),
+    _event(
+        "task_submitted",
+        task_id=task_ids,
+        spread=st.fixed_dictionaries(
+            {"group": st.just("g"), "by": st.sampled_from(["agent", "zone"]), "most": st.integers(1, 2)}
+        ),
+    ),
     _event("task_cancelled", task_id=task_ids),
     _event("agent_cordoned", agent_id=agent_ids),
     _event("agent_uncordoned", agent_id=agent_ids),
@@ -126,6 +133,7 @@ PRELUDE: list[dict[str, Any]] = [
     },
     {"type": "task_submitted", "task_id": "t1", "ack_timeout": 1, "payload": 0},
     {"type": "task_submitted", "task_id": "t2", "requires": {"resources": {"cpu": 0.1}}, "run_timeout": 1},
+    {"type": "task_submitted", "task_id": "t5", "spread": {"group": "g", "most": 1}},
     {"type": "task_submitted", "task_id": "t3", "requires": {"capabilities": ["saw"]}, "max_attempts": 1},
     {"type": "task_submitted", "task_id": "t4", "coalition": {"roles": [{"role": "x", "count": 2}]}},
 ]

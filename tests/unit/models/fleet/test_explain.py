@@ -153,12 +153,12 @@ def test_a_placed_task_says_what_its_place_costs_and_what_others_would() -> None
     log.task("t2")
     log.plan(("t2", "a2", 1))
     placement = log.explain("t1")["placement"]
-    here = {"agent_id": "a1", "cost": 800, "work": 300, "zone": 150, "labels": 150, "load": 200}
+    here = {"agent_id": "a1", "cost": 800, "work": 300, "zone": 150, "labels": 150, "spread": 0, "load": 200}
     assert placement == {
         **here,
         "alternatives": [
-            {"agent_id": "a3", "cost": 850, "work": 300, "zone": 0, "labels": 150, "load": 400},
-            {"agent_id": "a2", "cost": 1050, "work": 300, "zone": 0, "labels": 150, "load": 600},
+            {"agent_id": "a3", "cost": 850, "work": 300, "zone": 0, "labels": 150, "spread": 0, "load": 400},
+            {"agent_id": "a2", "cost": 1050, "work": 300, "zone": 0, "labels": 150, "spread": 0, "load": 600},
         ],
         "eligible": 2,
         "cheaper": 0,

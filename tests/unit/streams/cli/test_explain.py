@@ -86,14 +86,22 @@ def test_a_coalition_is_explained_by_whom_it_lacks() -> None:
 
 
 def test_the_place_of_a_task_is_shown_beside_cheaper_ones() -> None:
-    here = {"agent_id": "a1", "cost": 1800, "work": 1300, "zone": 150, "labels": 150, "load": 200}
-    other = {"agent_id": "a2", "cost": 750, "work": 300, "zone": 0, "labels": 50, "load": 400}
+    here = {
+        "agent_id": "a1",
+        "cost": 1800,
+        "work": 1300,
+        "zone": 150,
+        "labels": 150,
+        "spread": 0,
+        "load": 200,
+    }
+    other = {"agent_id": "a2", "cost": 750, "work": 300, "zone": 0, "labels": 50, "spread": 0, "load": 400}
     placement = {**here, "alternatives": [other], "eligible": 4, "cheaper": 1}
     text = shown({"task_id": "t1", "state": "running", "reason": "running", "placement": placement}, "task")
     assert "1 of 4 others that could take it now would be cheaper" in text
     assert [line.split() for line in text.splitlines() if line.split()[:1] in (["a1"], ["a2"])] == [
-        ["a1", "(here)", "1,800", "1,300", "150", "150", "200"],
-        ["a2", "750", "300", "0", "50", "400"],
+        ["a1", "(here)", "1,800", "1,300", "150", "150", "0", "200"],
+        ["a2", "750", "300", "0", "50", "0", "400"],
     ]
 
 

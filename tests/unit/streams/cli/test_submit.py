@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator import Role
-from streams.cli.submit import _chunks, task_from_fields, tasks_from_lines
+from coordinator import Role, Spread
+from streams.cli.submit import _chunks, _spread, task_from_fields, tasks_from_lines
 from streams.errors import ConfigurationError
 
 
@@ -33,6 +33,29 @@ def test_a_coalition_is_taken_over() -> None:
     assert task.roles == [Role(role="lead", count=2)]
     cover = task_from_fields({"coalition": {"cover": ["a", "b"], "max_size": 2}}, "default", "it")
     assert (cover.cover, cover.max_size) == (["a", "b"], 2)
+
+
+def test_a_group_is_taken_over() -> None:
+    task = task_from_fields({"spread": {"group": "g", "by": "zone", "most": 1}}, "default", "it")
+    assert task.spread == Spread(group="g", by="zone", most=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("g", {"group": "g"}),
+        ("g,by=zone", {"group": "g", "by": "zone"}),
+        ("g, by=labels.rack, most=2", {"group": "g", "by": "labels.rack", "most": 2}),
+    ],
+)
+def test_a_group_is_said_in_one_option(said: str, meant: dict[str, object]) -> None:
+    assert _spread(said) == meant
+
+
+@pytest.mark.parametrize("said", ["g,most=two", "g,zone", "g,per=zone"])
+def test_what_says_no_group_says_how_to(said: str) -> None:
+    with pytest.raises(ConfigurationError, match="--spread"):
+        _spread(said)
 
 
 @pytest.mark.parametrize(

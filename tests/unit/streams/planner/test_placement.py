@@ -446,15 +446,25 @@ def fleets(draw: st.DrawFn) -> tuple[list[dict[str, object]], list[dict[str, obj
             "priority": draw(st.integers(3, 6)),
             "tenant": draw(st.sampled_from([None, "x", "y"])),
             "prefer": {"zone": draw(zones), "labels": draw(labels)},
-            "coalition": draw(
+            **draw(
                 st.sampled_from(
                     [
-                        None,
-                        None,
-                        None,
-                        {"cover": SKILLS[:2]},
-                        {"cover": SKILLS, "max_size": 2},
-                        {"roles": [{"role": "r", "capabilities": SKILLS[:1]}, {"role": "s", "count": 2}]},
+                        {},
+                        {},
+                        {"coalition": {"cover": SKILLS[:2]}},
+                        {"coalition": {"cover": SKILLS, "max_size": 2}},
+                        {
+                            "coalition": {
+                                "roles": [
+                                    {"role": "r", "capabilities": SKILLS[:1]},
+                                    {"role": "s", "count": 2},
+                                ]
+                            }
+                        },
+                        {"spread": {"group": "g"}},
+                        {"spread": {"group": "g", "by": "zone", "most": 1}},
+                        {"spread": {"group": "h", "by": "labels.site", "most": 2}},
+                        {"spread": {"group": "h", "most": 1}},
                     ]
                 )
             ),
