@@ -239,7 +239,7 @@ class CoordinationPlan:
     """The highest priority among the tasks it places."""
     objective: int = 0
     bound: int | None = None
-    """A valid lower bound of the objective, where the planner knows one."""
+    """What any plan that places the same tasks costs at the least, where the planner knows that."""
     planner: PlannerVersion
     policy_version: Counter = 0
     pending: dict[str, Counter] = field(default_factory=dict)

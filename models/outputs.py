@@ -186,6 +186,8 @@ class Report:
     """``pending`` tasks, and what they wait for."""
     balance: dict[str, float]
     """How evenly the work is spread: see ``models.fleet.reports``."""
+    plans: dict[str, float]
+    """What plans cost since the last report, and at the least would have: see ``models.fleet.reports``."""
     period: dict[str, float]
     """What got done since the last report: counts, ``throughput`` per second, waits in seconds."""
     metrics: dict[str, dict[str, float]]
@@ -204,6 +206,7 @@ class Report:
             "slots": self.slots,
             "queue": self.queue,
             "balance": self.balance,
+            "plans": self.plans,
             "period": self.period,
             "metrics": self.metrics,
             "late": self.late,

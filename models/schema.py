@@ -95,6 +95,7 @@ class ReportValue(TypedDict):
     slots: dict[str, int]
     queue: dict[str, int]
     balance: dict[str, float]
+    plans: dict[str, float]
     period: dict[str, float]
     metrics: dict[str, dict[str, float]]
     late: int

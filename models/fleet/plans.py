@@ -24,8 +24,11 @@ from models.fleet_records import (
     ProposedPreemption,
 )
 
+_LARGEST = 1 << 62
+
 
 def apply(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
+    _note_cost(step, fleet, plan)
     refusals = step.state.clock.refusals
     for entry in plan.directives:
         if isinstance(entry, ProposedDirective):
@@ -40,6 +43,20 @@ def apply(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
             refusal = _repair(step, fleet, entry)
         if refusal is not None:
             refusals[refusal] = refusals.get(refusal, 0) + 1
+
+
+def _note_cost(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
+    """Remember for the next report how far from the best the plan may be, by its own word."""
+    if plan.bound is None:
+        return
+    placed = sum(entry.type in ("assign_task", "form_coalition") for entry in plan.directives)
+    left = max(0, sum(plan.pending.values()) - placed) * fleet.policy.planning.objective.unplaced
+    row = fleet.row
+    row.plans += 1
+    # A record may say anything; sums stay integers that every store can hold.
+    row.plan_cost = min(row.plan_cost + max(0, plan.objective - left), _LARGEST)
+    row.plan_bound = min(row.plan_bound + max(0, plan.bound - left), _LARGEST)
+    step.state.touch_fleet(fleet)
 
 
 def _assign(step: Step, fleet: FleetState, plan_id: str, entry: ProposedDirective) -> str | None:

@@ -117,6 +117,12 @@ class FleetRow(msgspec.Struct, array_like=True):
     """Assignments that ended so that a more urgent task got their place."""
     overloaded: dict[str, int] = msgspec.field(default_factory=dict)
     """Issue time of the report since which tasks that require these capabilities have found no room."""
+    plans: int = 0
+    """Plans since the last report that told what they cost and what that is at the least,"""
+    plan_cost: int = 0
+    """and the sum of the one over them,"""
+    plan_bound: int = 0
+    """and of the other."""
 
 
 class AgentRow(msgspec.Struct, array_like=True):

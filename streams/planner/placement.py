@@ -37,6 +37,7 @@ from models.fleet_records import (
     ProposedPreemption,
 )
 from models.policy import PlanningPolicy, Policy
+from streams.planner.bounds import Placed, lower_bound, work_of
 from streams.planner.preemption import preempt
 from streams.planner.rebalancing import moves
 from streams.planner.room import Room
@@ -79,7 +80,16 @@ class WaterFillPlanner:
         self, snapshot: FleetSnapshot, policy: Policy, budget: int = DEFAULT_BUDGET
     ) -> CoordinationPlan | None:
         round_ = _Round(snapshot, policy.planning, budget)
-        return self._plan_of(snapshot, policy, budget, round_.place(), round_.cost, round_.truncated)
+        entries = round_.place()
+        return self._plan_of(
+            snapshot,
+            policy,
+            budget,
+            entries,
+            round_.cost,
+            round_.truncated,
+            round_.least() if entries else None,
+        )
 
     def rebalance(
         self, snapshot: FleetSnapshot, policy: Policy, budget: int = DEFAULT_BUDGET
@@ -95,12 +105,13 @@ class WaterFillPlanner:
         entries: Sequence[ProposedEntry],
         cost: int,
         truncated: bool,
+        least: int | None = None,
     ) -> CoordinationPlan | None:
         if not entries:
             return None
         pending = snapshot.pending()
         placed = sum(entry.type in ("assign_task", "form_coalition") for entry in entries)
-        left = sum(pending.values()) - placed
+        left = (sum(pending.values()) - placed) * policy.planning.objective.unplaced
         return CoordinationPlan(
             plan_id=f"{snapshot.fleet}.{snapshot.based_on}.{self.name}-{self.version}",
             fleet=snapshot.fleet,
@@ -108,7 +119,8 @@ class WaterFillPlanner:
             directives=list(entries),
             constraints=list(CONSTRAINTS),
             priority=max(snapshot.task(_beneficiary(entry)).priority for entry in entries),
-            objective=cost + left * policy.planning.objective.unplaced,
+            objective=cost + left,
+            bound=None if least is None else least + left,
             planner=PlannerVersion(name=self.name, version=self.version, budget=budget, truncated=truncated),
             policy_version=policy.version,
             pending=pending,
@@ -166,6 +178,10 @@ class _Round:
         self._heads = [_Head(c.queue[0][0], self._served.get(c.tenant, 0), c.queue[0], c) for c in classes]
         heapify(self._heads)
         self._tenants_share = len({c.tenant for c in classes}) > 1
+        self._before = self._room.copied_arrays()
+        """What agents held before this plan."""
+        self._bounded: dict[tuple[int, float, int], list[Placed]] = {}
+        """What was placed, by what the ways of a task depend on."""
         self._full: set[str] = set()
         """Classes for none of whose tasks there is room: within a plan it only shrinks."""
         self._drafts: dict[int, Agent] = {}
@@ -194,6 +210,23 @@ class _Round:
         victims, spent = preempt(self._snapshot, self._planning, placed, self._budget)
         self._budget -= spent
         return [*entries, *victims]
+
+    def least(self) -> int | None:
+        """What its placements cost at the least, wherever they go; ``None`` if there is no budget to find out."""
+        placed = [
+            Placed(
+                parts[0].eligible,
+                np.concatenate([part.holders for part in parts]),
+                min(part.size for part in parts),
+                parts[0].penalties,
+            )
+            for parts in self._bounded.values()
+        ]
+        work = work_of(placed)
+        if work > self._budget:
+            return None
+        self._budget -= work
+        return lower_bound(self._before, placed, self._planning.objective)
 
     # -- who is next
 
@@ -274,6 +307,7 @@ class _Round:
                 self._room.give_slots(holders)
             left = {}
             for (key, group), holders in zip(groups.items(), placed, strict=True):
+                self._note(group[0].task_class, [one.task for one in group], holders)
                 self._hand_out(group, holders)
                 if len(holders) < len(group):
                     # A fill gives one agent only so many at a time.
@@ -282,6 +316,14 @@ class _Round:
                     else:
                         self._full.add(group[0].task_class.id)
             groups = left
+
+    def _note(self, task_class: TaskClass, tasks: Sequence[TaskRow], holders: Ints) -> None:
+        """These agents get such tasks: that is what the bound has to place, too."""
+        if len(holders):
+            eligible, penalties = self._room.eligible(task_class), self._room.penalties(tasks[0])
+            size = min(task.size for task in tasks)
+            parts = self._bounded.setdefault((id(eligible), _rounded(size), id(penalties)), [])
+            parts.append(Placed(eligible, holders, size, penalties))
 
     def _hand_out(self, group: Sequence[_Taken], holders: Ints) -> None:
         """The most urgent ones get a place; of them, larger tasks go to faster agents."""
@@ -298,6 +340,7 @@ class _Round:
             # The first of equals, since positions rise.
             position = int(able[self._room.costs(task, able).argmin()])
             self._room.give(position, task)
+            self._note(one.task_class, [task], np.array([position]))
             self._reserve(one, position)
         elif not skipped:
             self._full.add(one.task_class.id)
@@ -360,6 +403,9 @@ class _Round:
             self.cost += self._room.cost(task, draft)
             self._room.give(position, task)
             draft.reserve(task.slots, task.resources)
+        # One agent alone might cover all capabilities; roles are all to be played.
+        needed = places if team.parts else places[:1]
+        self._note(task_class, [task], np.array([position for position, _ in needed]))
         self._asked += len(places)
         return [
             ProposedMember(agent_id=draft.id, role=role)

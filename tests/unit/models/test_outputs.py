@@ -114,6 +114,7 @@ def test_a_report_names_its_window() -> None:
         queue={"pending": 0},
         period={"seconds": 10.0},
         balance={},
+        plans={},
         metrics={},
         late=0,
         cause=CAUSE,

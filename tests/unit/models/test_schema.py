@@ -119,6 +119,7 @@ def test_what_the_coordinator_says_fits_the_schemas() -> None:
         queue={"pending": 0},
         period={"throughput": 0.5},
         balance={"load_cov": 0.5},
+        plans={"gap": 0.1},
         metrics={"cpu": {"mean": 0.5}},
         late=0,
         cause=CAUSE,
