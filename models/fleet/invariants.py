@@ -9,6 +9,7 @@ from models.fleet.coalitions import members_of
 from models.fleet.feasibility import standing, unavailable
 from models.fleet.roster import shape_key
 from models.fleet.state import FleetState, State
+from models.objective import slowness
 
 
 def check(state: State) -> None:
@@ -127,6 +128,7 @@ def _check_agents(state: State, fleet: FleetState) -> None:
         if gone:
             working = [row for row in agent.live.values() if row.task_id is not None]
             assert not working, f"agent {name} is gone and has live directives"
+    _check_columns(fleet)
     silent = [agent for agent in fleet.agents.values() if agent.row.liveness == "suspected"]
     assert fleet.suspected == len(silent), f"fleet {fleet.name} miscounts its suspected agents"
     at_work = Counter(
@@ -165,6 +167,21 @@ def _check_agents(state: State, fleet: FleetState) -> None:
     live = sum(len(agent.live) for agent in fleet.agents.values())
     rows = sum(row.fleet == fleet.name for row in state.tables.directives.rows.values())
     assert live == rows, f"fleet {fleet.name} has {rows} live directives, its agents {live}"
+
+
+def _check_columns(fleet: FleetState) -> None:
+    """The arrays say what the agents do."""
+    columns = fleet.columns.refresh()
+    assert columns.agents == [
+        fleet.agents[name] for name in sorted(fleet.agents) if fleet.agents[name].registered
+    ]
+    for position, agent in enumerate(columns.agents):
+        assert columns.position(agent.id) == position, f"{agent.id} stands elsewhere in the columns"
+        zone = columns.zone_numbers[agent.row.zone]
+        numbers = (agent.credits, agent.held_slots, slowness(agent.row.speed), zone, agent.shape.number)
+        kept = (columns.slots, columns.held, columns.slowness, columns.zones, columns.shapes)
+        assert tuple(int(column[position]) for column in kept) == numbers, f"columns of {agent.id}"
+        assert columns.open[position] == agent.open, f"columns have {agent.id} open or not"
 
 
 def _check_classes(state: State, fleet: FleetState) -> None:

@@ -16,7 +16,8 @@ from __future__ import annotations
 from math import sqrt
 
 from models import histogram
-from models.fleet.rows import AgentRow, DirectiveRow, PaceRow, TaskRow
+from models.fleet.roster import Agent
+from models.fleet.rows import DirectiveRow, PaceRow, TaskRow
 from models.fleet.state import FleetState
 from models.fleet.step import Step
 
@@ -49,7 +50,7 @@ def learn(step: Step, fleet: FleetState, task: TaskRow, directive: DirectiveRow)
         step.state.timers.moment(row.forget_at, "pace", key)
         paces.put(key, row)
         return  # the first one shows nothing of its agent: there is nobody to compare it with
-    surprise = _compare(step, fleet, fleet.agents[directive.agent_id].row, row, took)
+    surprise = _compare(step, fleet, fleet.agents[directive.agent_id], row, took)
     row.count = min(row.count + 1, CLASS_MEMORY)
     row.mean += (took - row.mean) / row.count
     row.variance += (surprise * surprise - row.variance) / row.count
@@ -57,12 +58,13 @@ def learn(step: Step, fleet: FleetState, task: TaskRow, directive: DirectiveRow)
     paces.touch(key)
 
 
-def _compare(step: Step, fleet: FleetState, agent: AgentRow, pace: PaceRow, took: float) -> float:
+def _compare(step: Step, fleet: FleetState, judged: Agent, pace: PaceRow, took: float) -> float:
     """Count one task of the agent beside what is usual, and tell its speed by all that count.
 
     Returns:
         By how much more than its own usual time it took, as a share of that: the part that chance has in it.
     """
+    agent = judged.row
     passed = max(0, step.now - agent.speed_at) if agent.speed_at else 0
     # Half of the weight after ``speed_memory``; with steps much smaller than that the past fades exponentially.
     memory = fleet.policy.planning.speed_memory
@@ -77,7 +79,7 @@ def _compare(step: Step, fleet: FleetState, agent: AgentRow, pace: PaceRow, took
     more = max(0.0, more - by_chance) if more > 0 else min(0.0, more + by_chance)
     agent.speed = agent.tasks / (agent.tasks + more)
     agent.speed_at = step.now
-    step.state.tables.agents.touch(fleet.key(agent.agent_id))
+    step.state.speed_learned(fleet, judged)
     return surprise
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from models.fleet import held, tenants
 from models.fleet.backlog import TaskClass, latest_start, rank
+from models.fleet.columns import Columns
 from models.fleet.feasibility import available, standing
 from models.fleet.roster import Agent, Shape, Shapes, shape_key
 from models.fleet.rows import AgentRow, ClockRow, DirectiveRow, FleetRow, SourceRow, Tables, TaskRow
@@ -35,6 +36,7 @@ class FleetState:
         "agents",
         "at_work",
         "classes",
+        "columns",
         "degraded",
         "groups",
         "held_back",
@@ -57,6 +59,8 @@ class FleetState:
         self.policy = policy_of(row)
         self.agents: dict[str, Agent] = {}
         """All agents by id, deregistered ones too."""
+        self.columns = Columns(self.agents)
+        """The registered ones as arrays."""
         self.groups = Groups(self.agents)
         self.registered = 0
         self.shapes = Shapes()
@@ -214,6 +218,7 @@ class State:
         return [c for c in fleet.classes.values() if c.impossible != (c.id in before)]
 
     def _reopen(self, fleet: FleetState, agent: Agent) -> None:
+        fleet.columns.changed(agent)
         if agent.registered:
             agent.shape.stand(agent, standing(agent))
         if not (agent.held_slots < agent.credits and available(agent)):
@@ -341,6 +346,11 @@ class State:
     def has_claim(self, task: TaskRow) -> bool:
         """Whether another task is giving way to it."""
         return task.claim is not None and task.claim in self.tables.directives
+
+    def speed_learned(self, fleet: FleetState, agent: Agent) -> None:
+        """The agent works faster, or slower, than was known."""
+        self.tables.agents.touch(fleet.key(agent.id))
+        fleet.columns.changed(agent)
 
     def count_held(self, fleet: FleetState, agent: Agent) -> None:
         """Take note of what the agent has held until now."""

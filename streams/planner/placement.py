@@ -172,8 +172,7 @@ class _Round:
         self._degraded = snapshot.degraded
         self._groups = snapshot.groups.draft()
         """With the tasks that this plan places."""
-        open_agents = snapshot.open if classes or self._degraded else {}
-        self._room = Room(open_agents, planning.objective, self._groups)
+        self._room = Room(snapshot.columns, planning.objective, self._groups)
         self._served = dict(snapshot.served)
         self._heads = [_Head(c.queue[0][0], self._served.get(c.tenant, 0), c.queue[0], c) for c in classes]
         heapify(self._heads)
@@ -391,7 +390,7 @@ class _Round:
         """Reserve the cheapest complete team."""
         able = self._candidates(task, task_class, without)
         self._budget -= 1 << len(team.cover)
-        capabilities = [self._room.agents[position].shape.capabilities for position in able.tolist()]
+        capabilities = [self._room.agent(position).shape.capabilities for position in able.tolist()]
         chosen = choose(team, capabilities, self._room.costs(task, able))
         if chosen is None:
             return None
@@ -423,7 +422,7 @@ class _Round:
     def _draft(self, position: int) -> Agent:
         draft = self._drafts.get(position)
         if draft is None:
-            draft = self._drafts[position] = self._room.agents[position].draft(self._groups)
+            draft = self._drafts[position] = self._room.agent(position).draft(self._groups)
         return draft
 
     def _reserve(self, one: _Taken, position: int) -> None:

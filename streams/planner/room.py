@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.fleet.backlog import TaskClass
+from models.fleet.columns import Columns
 from models.fleet.costs import cost_of
 from models.fleet.feasibility import Needs
 from models.fleet.roster import Agent
@@ -24,34 +26,40 @@ class Room:
     Each has a position, in the order of ids, so that equal fleets give equal arrays.
 
     Args:
-        open_agents: By id.
+        columns: All agents.
         weights: What counts for how much.
         groups: Where the tasks of each group are, those that the plan places included: it is kept up to date.
     """
 
-    def __init__(self, open_agents: Mapping[str, Agent], weights: Weights, groups: Groups) -> None:
+    def __init__(self, columns: Columns, weights: Weights, groups: Groups) -> None:
+        self._columns = columns
         self._weights = weights
         self._groups = groups
-        self.agents = [open_agents[agent_id] for agent_id in sorted(open_agents)][:MAX_AGENTS]
-        shapes = [agent.shape for agent in self.agents]
-        self._shape_of = np.array([shape.number for shape in shapes], np.int64)
-        self._slots = np.array([agent.credits for agent in self.agents], np.int64)
-        self._held = np.array([agent.held_slots for agent in self.agents], np.int64)
-        # As :func:`models.objective.slowness` has it.
-        speeds = np.array([agent.row.speed for agent in self.agents], np.float64)
-        self._slowness = np.maximum(np.rint(100 / speeds), 1).astype(np.int64)
-        self._zones: dict[str | None, int] = {}
-        zones = self._zones
-        numbers = [zones.setdefault(agent.row.zone, len(zones)) for agent in self.agents]
-        self._zone_of = np.array(numbers, np.int64)
+        self._among = among = np.flatnonzero(columns.open)[:MAX_AGENTS]
+        """Where each stands among all agents."""
+        self._shape_of = columns.shapes[among]
+        self._slots = columns.slots[among]
+        self._held = columns.held[among]
+        self._slowness = columns.slowness[among]
+        self._zone_of = columns.zones[among]
+        self._agents: list[Agent] | None = None
         self._resources: dict[str, Ints] = {}
         """What is left of each resource that somebody asked for, in millionths."""
         self._eligible: dict[str, Ints] = {}
         self._penalties: dict[tuple[str | None, tuple[tuple[str, str], ...]], Ints | None] = {}
-        self._positions: dict[str, int] = {}
         self._places: dict[str, tuple[dict[str | None, int], Ints]] = {}
         """For each thing that groups are spread by, the number of each place, and of every agent that of its
         own."""
+
+    @property
+    def agents(self) -> list[Agent]:
+        """All of them, by position. Whoever wants one only asks for :meth:`agent`."""
+        if self._agents is None:
+            self._agents = [self._columns.agents[place] for place in self._among.tolist()]
+        return self._agents
+
+    def agent(self, position: int) -> Agent:
+        return self._columns.agents[int(self._among[position])]
 
     @property
     def free(self) -> int:
@@ -99,10 +107,10 @@ class Room:
         zone, labels = preference
         penalties: Ints | None = None
         if zone is not None:
-            penalties = (self._zone_of != self._zones.get(zone, -1)) * self._weights.wrong_zone
+            number = self._columns.zone_numbers.get(zone, -1)
+            penalties = (self._zone_of != number) * self._weights.wrong_zone
         if labels:
-            others = [any(agent.shape.labels.get(k) != v for k, v in labels) for agent in self.agents]
-            missed = np.array(others, np.bool_) * self._weights.wrong_labels
+            missed = self._unlike(labels) * self._weights.wrong_labels
             penalties = missed if penalties is None else penalties + missed
         self._penalties[preference] = penalties
         return penalties
@@ -186,7 +194,20 @@ class Room:
             left = self._resources[name] = np.array(capacities, np.int64) - held
         return left
 
+    def _unlike(self, labels: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
+        """Whether each agent lacks some of these labels, which its shape says."""
+        shapes: NDArray[np.int64]
+        shapes, first, place = np.unique(self._shape_of, return_index=True, return_inverse=True)
+        unlike = np.zeros(len(shapes), np.bool_)
+        for number, position in enumerate(first.tolist()):
+            has = self.agent(position).shape.labels
+            unlike[number] = any(has.get(name) != value for name, value in labels)
+        found: NDArray[np.bool_] = unlike[place]
+        return found
+
     def _position(self, agent_id: str) -> int | None:
-        if not self._positions:
-            self._positions = {agent.id: position for position, agent in enumerate(self.agents)}
-        return self._positions.get(agent_id)
+        place = self._columns.position(agent_id)
+        if place is None:
+            return None
+        position = int(np.searchsorted(self._among, place))
+        return position if position < len(self._among) and self._among[position] == place else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from models.fleet import FleetFold
 from models.fleet.backlog import TaskClass, rank
+from models.fleet.columns import Columns
 from models.fleet.roster import Agent
 from models.fleet.rows import CoalitionRow, TaskRow
 from models.fleet.spread import Groups
@@ -39,6 +40,11 @@ class FleetSnapshot:
     def open(self) -> Mapping[str, Agent]:
         """Agents that get new work and have a free slot, by id."""
         return self._fleet.open
+
+    @property
+    def columns(self) -> Columns:
+        """The registered agents as arrays."""
+        return self._fleet.columns.refresh()
 
     @property
     def groups(self) -> Groups:

@@ -108,7 +108,7 @@ def fill(
     rounds = max(1, min(MAX_ROUNDS, budget // (2 * look or 1)))
     tasks = [demand.count for demand in demands]
     portions = _portions(agents, demands, tasks, rounds)
-    books = _Books(agents, weights)
+    books = _Books(agents, weights, sum(tasks))
     books.overfilling(_OVERFILLING)
     books.lay(portions)
     if books.too_many * _CROWDED > sum(tasks):
@@ -176,6 +176,8 @@ def _portions(
 ) -> list[_Portion]:
     """So many tasks of each demand, in the order in which they are laid out."""
     turns: list[list[_Portion]] = [[] for _ in range(rounds)]
+    sizes: dict[float, Ints] = {}
+    numbers: dict[int, Ints] = {}
     works: dict[tuple[int, float], Ints] = {}
     ways: dict[tuple[int, int], Ints] = {}
     for number in sorted(range(len(demands)), key=lambda number: (len(demands[number].eligible), number)):
@@ -186,8 +188,12 @@ def _portions(
         # Demands of one requirement share their arrays: half of the work for hundreds of agents is done once.
         work = works.get((id(eligible), demand.size))
         if work is None:
-            costs = np.minimum(np.rint(agents.slowness[eligible] * demand.size), _DEAREST >> 1)
-            work = costs.astype(np.int64) << _BITS | np.arange(len(eligible))
+            if demand.size not in sizes:
+                costs = np.minimum(np.rint(agents.slowness * demand.size), _DEAREST >> 1)
+                sizes[demand.size] = costs.astype(np.int64) << _BITS
+            if len(eligible) not in numbers:
+                numbers[len(eligible)] = np.arange(len(eligible))
+            work = sizes[demand.size][eligible] + numbers[len(eligible)]
             works[id(eligible), demand.size] = work
         keys = work
         if demand.penalties is not None:
@@ -207,10 +213,11 @@ def _portions(
 class _Books:
     """Who holds how much, and what the next slot of each agent costs."""
 
-    def __init__(self, agents: Agents, weights: Weights) -> None:
+    def __init__(self, agents: Agents, weights: Weights, tasks: int) -> None:
         free = np.maximum(agents.slots - agents.used, 0)
         room = np.minimum(free, MOST_PER_AGENT)
-        levels = np.arange(int(room.max(initial=0)) + _MOST_TOO_MANY + 1)
+        # Of a few tasks no agent can get many: most of the table would be made in vain.
+        levels = np.arange(min(int(room.max(initial=0)) + _MOST_TOO_MANY, tasks) + 1)
         used = (agents.used[:, None] + levels).astype(np.float64)
         slots = np.maximum(agents.slots, 1)[:, None]
         self._costs = np.rint(weights.load * (2 * used + 1) / slots).astype(np.int64)

@@ -188,6 +188,13 @@ class FleetLog:
         self.answer(directive, "accepted")
         return directive
 
+    def works_at(self, agent_id: str, speed: float) -> None:
+        """The agent is known to be so fast."""
+        fleet = self.fold.state.fleets["default"]
+        agent = fleet.agents[agent_id]
+        agent.row.speed = speed
+        self.fold.state.speed_learned(fleet, agent)
+
     # -- reading
 
     def task_row(self, task_id: str = "t1") -> TaskRow:

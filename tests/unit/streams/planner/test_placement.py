@@ -275,7 +275,7 @@ def test_preferences_count_and_are_no_requirements(log: FleetLog) -> None:
 def test_fast_agents_get_more_and_the_large_tasks(log: FleetLog) -> None:
     log.agent("a1", slots=2)
     log.agent("a2", slots=2)
-    log.agent_row("a2").speed = 4.0
+    log.works_at("a2", 4.0)
     log.task("t1", size=31.0)
     log.task("t2", size=31.9)
     log.task("t3", size=31.5)

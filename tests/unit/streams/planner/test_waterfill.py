@@ -122,7 +122,7 @@ def test_one_plan_gives_an_agent_with_endless_slots_a_bounded_number_of_tasks() 
 
 def test_the_table_of_costs_is_the_published_objective() -> None:
     agents = fleet([1, 3, 7, 32], used=[0, 1, 9, 5])
-    books = _Books(agents, DEFAULT_WEIGHTS)
+    books = _Books(agents, DEFAULT_WEIGHTS, 1_000)
     for costs, used, slots in zip(books._costs, agents.used.tolist(), agents.slots.tolist(), strict=True):
         assert costs.tolist() == [slot(DEFAULT_WEIGHTS, used + level, slots) for level in range(len(costs))]
 
