@@ -30,6 +30,16 @@ _STRICT = ConfigDict(extra="forbid")
 _Short = Annotated[int, duration(0.001, 3_600)]
 _Long = Annotated[int, duration(0, 31_536_000)]
 _Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+_Grants = Annotated[
+    dict[
+        Id,
+        Annotated[
+            dict[Id, Annotated[float, Field(strict=True, ge=0, le=1e12, allow_inf_nan=False)]],
+            Field(max_length=64),
+        ],
+    ],
+    Field(max_length=1_000),
+]
 _Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 
@@ -114,6 +124,11 @@ class PlanningPolicy:
     ] = field(default_factory=dict)
     """Weights of tenants: of two whose tasks wait, one of weight 3 gets three times the work of one of weight 1,
     which is what an unnamed one has."""
+    quotas: _Grants = field(default_factory=dict)
+    """What each tenant may hold at once, of slots (``slots``) and of named resources."""
+    allocations: _Grants = field(default_factory=dict)
+    """Likewise, each tenant's part of what there is, as it was proposed last: see ``coordinator resources``. The
+    lower of both holds."""
     reservation: _Short = 30_000
     """Milliseconds in which all members of a coalition must have come together, when it is formed and whenever one
     has to be replaced; then the others are dismissed."""

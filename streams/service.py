@@ -28,6 +28,7 @@ from streams.monitoring import MonitoringSystem
 from streams.planner import WaterFillPlanner
 from streams.planner.coordination import CoordinationPlanner
 from streams.planner.dry_run import dry_run
+from streams.resources import ResourceManager
 from streams.settings import Settings, load_settings
 from streams.state import StateManager
 from streams.ticker import Ticker
@@ -149,6 +150,7 @@ class CoordinatorAgent:
         )
         self.message_handler = MessageHandler(self.engine, settings.events_partitions, self.planner)
         self.state_manager = StateManager(self.agents_table, self.fleet_table, self.message_handler)
+        self.resource_manager = ResourceManager(self.fleet_table, self.message_handler)
         self.health = HealthCheck(self.engine, self.agents_table, self.fleet_table, settings.registry_url)
         self.http = HttpServer(
             settings.http_host,

@@ -17,6 +17,7 @@ from models.fleet.backlog import Survey, rank
 from models.fleet.costs import cost_of
 from models.fleet.feasibility import MEANING, REASONS, Reason, feasibility, never, not_now, unavailable
 from models.fleet.fold import FleetFold
+from models.fleet.quotas import Excess, excess
 from models.fleet.roster import Agent
 from models.fleet.rows import MICRO, EndedTaskRow, TaskRow
 from models.fleet.state import FleetState
@@ -30,11 +31,11 @@ def explain(fold: FleetFold, fleet_name: str, task_id: str) -> dict[str, object]
 
     ``reason`` of a pending task is one of ``impossible`` (no registered agent could ever hold it, or no coalition
     of them), ``backoff`` (it failed and waits before its next attempt), ``preempting`` (another task gives way to
-    it), ``waiting_for_plan`` (somebody is eligible), ``outranked`` (likewise, but kept free for a more urgent
-    coalition, it may be), ``spread`` (whoever has room for it is where enough tasks of its group are),
-    ``capacity`` (all who could take it are full), ``cooling_down`` (all who could take it refused it a moment
-    ago), ``coalition`` (those who could take it now are no complete coalition), ``unavailable`` (all who could
-    hold it are away or get no new work).
+    it), ``quota`` (its tenant holds as much as it may), ``waiting_for_plan`` (somebody is eligible), ``outranked``
+    (likewise, but kept free for a more urgent coalition, it may be), ``spread`` (whoever has room for it is where
+    enough tasks of its group are), ``capacity`` (all who could take it are full), ``cooling_down`` (all who could
+    take it refused it a moment ago), ``coalition`` (those who could take it now are no complete coalition),
+    ``unavailable`` (all who could hold it are away or get no new work).
     """
     fleet = fold.state.fleets.get(fleet_name)
     if fleet is None:
@@ -195,6 +196,15 @@ def _explain_live(fold: FleetFold, fleet: FleetState, task: TaskRow) -> dict[str
         explanation["pending_since"] = seconds(task.pending_since)
         explanation["class"] = task.class_id
         explanation["ahead_in_class"] = bisect_left(queue, rank(task))
+        over = _excess(fleet, task)
+        if over is not None:
+            explanation["quota"] = {
+                "tenant": task.tenant,
+                "resource": over.resource,
+                "limit": over.limit / MICRO,
+                "held": over.held / MICRO,
+                "wanted": over.wanted / MICRO,
+            }
         explanation["retry_at"] = seconds(task.retry_at) if task.retry_at > now else None
     return explanation
 
@@ -315,6 +325,8 @@ def _pending_reason(
         return "backoff"
     if fold.state.has_claim(task):
         return "preempting"
+    if _excess(fleet, task) is not None:
+        return "quota"
     if "eligible" in counts and _is_team(fleet, task, now):
         return "outranked" if _is_outranked(fleet, task) else "waiting_for_plan"
     if "spread" in counts:
@@ -324,6 +336,11 @@ def _pending_reason(
     if "cooling_down" in counts:
         return "cooling_down"
     return "coalition" if "eligible" in counts else "unavailable"
+
+
+def _excess(fleet: FleetState, task: TaskRow) -> Excess | None:
+    members = 1 if task.team is None else task.team.max_size
+    return excess(fleet.policy.planning, fleet.holdings, task.tenant, task, members)
 
 
 def _is_outranked(fleet: FleetState, task: TaskRow) -> bool:

@@ -7,6 +7,7 @@ from collections import Counter
 from models.fleet.backlog import rank
 from models.fleet.coalitions import members_of
 from models.fleet.feasibility import standing, unavailable
+from models.fleet.quotas import Holdings
 from models.fleet.roster import shape_key
 from models.fleet.state import FleetState, State
 from models.objective import slowness
@@ -144,6 +145,12 @@ def _check_agents(state: State, fleet: FleetState) -> None:
             if row.group is not None:
                 members = groups.setdefault(row.group, {})
                 members[agent.id] = members.get(agent.id, 0) + 1
+    holdings = Holdings()
+    for agent in fleet.agents.values():
+        for row in agent.live.values():
+            if row.tenant is not None:
+                holdings.add(row.tenant, row.slots, row.resources)
+    assert fleet.holdings.as_dict() == holdings.as_dict(), f"fleet {fleet.name} miscounts what tenants hold"
     assert fleet.groups.as_dict() == groups, f"fleet {fleet.name} miscounts its groups"
     tripped = sum(agent.registered and agent.row.tripped_until > 0 for agent in fleet.agents.values())
     assert fleet.tripped == tripped, f"fleet {fleet.name} miscounts its open breakers"

@@ -99,6 +99,7 @@ def _issue_work(
         coalition_id=None if coalition is None else coalition.id,
         role=None if coalition is None else coalition.role,
         group=None if task.spread is None else task.spread.group,
+        tenant=task.tenant,
     )
     step.state.add_directive(fleet, directive_id, row)
     directive = Directive(
@@ -133,6 +134,7 @@ def withdraw(step: Step, fleet: FleetState, directive_id: str) -> str:
     withdrawal.slots = row.slots
     withdrawal.resources = row.resources
     withdrawal.group = row.group
+    withdrawal.tenant = row.tenant
     return _issue_control(step, fleet, withdrawal)
 
 

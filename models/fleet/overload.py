@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.fleet.feasibility import available
+from models.fleet.quotas import excess
 from models.fleet.roster import Shape, ShapeKey
 from models.fleet.state import FleetState
 from models.fleet.step import Step
@@ -29,7 +30,9 @@ def review(step: Step, fleet: FleetState) -> None:
     """Tell of capabilities that have been short for ``overload_after``."""
     demands: dict[tuple[str, ...], _Demand] = {}
     for task_class in fleet.classes.values():
-        if task_class.queue and not task_class.impossible and not task_class.has_room(fleet.shapes):
+        if not task_class.queue or task_class.impossible or task_class.has_room(fleet.shapes):
+            continue
+        if not excess(fleet.policy.planning, fleet.holdings, task_class.tenant or None, task_class):
             demand = demands.setdefault(tuple(task_class.capabilities), _Demand())
             demand.tasks += len(task_class.queue)
             demand.slots += len(task_class.queue) * task_class.slots

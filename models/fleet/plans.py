@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from models.fleet import coalitions, tasks
 from models.fleet.feasibility import feasibility
+from models.fleet.quotas import excess
 from models.fleet.roster import Agent
 from models.fleet.rows import TaskRow
 from models.fleet.state import FleetState
@@ -66,6 +67,8 @@ def _assign(step: Step, fleet: FleetState, plan_id: str, entry: ProposedDirectiv
         return task
     if task.coalition is not None:
         return "coalition"
+    if _is_over_quota(fleet, task):
+        return "quota"
     agent = _able(step, fleet, task, entry.agent_id)
     if isinstance(agent, str):
         return agent
@@ -80,6 +83,8 @@ def _form(step: Step, fleet: FleetState, plan_id: str, entry: ProposedCoalition)
         return task
     if task.team is None:
         return "no_coalition"
+    if _is_over_quota(fleet, task, len(entry.members)):
+        return "quota"
     asked = _asked(step, fleet, task, entry)
     if isinstance(asked, str):
         return asked
@@ -102,6 +107,8 @@ def _repair(step: Step, fleet: FleetState, entry: ProposedCoalition) -> str | No
     missing = task.team.missing(coalitions.members_of(row))
     if missing is None:
         return "not_degraded"
+    if _is_over_quota(fleet, task, len(entry.members)):
+        return "quota"
     asked = _asked(step, fleet, task, entry)
     if isinstance(asked, str):
         return asked
@@ -128,6 +135,11 @@ def _preempt(step: Step, fleet: FleetState, entry: ProposedPreemption) -> str | 
         return "priority"
     if step.state.has_claim(other):
         return "claimed"
+    holdings = fleet.holdings.draft()
+    if task.tenant is not None:
+        holdings.add(task.tenant, task.slots, task.resources, -1)
+    if excess(fleet.policy.planning, holdings, other.tenant, other):
+        return "quota"
     agent = fleet.agents[entry.agent_id]
     reason = feasibility(other, agent.without(task), step.now)
     if reason != "eligible":
@@ -148,6 +160,8 @@ def _move(step: Step, fleet: FleetState, plan_id: str, entry: ProposedMove) -> s
         return "moved_lately"
     if entry.agent_id == task.agent_id:
         return "same_agent"
+    if _is_over_quota(fleet, task):
+        return "quota"
     agent = _able(step, fleet, task, entry.agent_id)
     if isinstance(agent, str):
         return agent
@@ -177,6 +191,11 @@ def _assigned(step: Step, fleet: FleetState, task_id: str, agent_id: str, epoch:
     if task.directive_id is None or task.agent_id != agent_id:
         return "not_assigned"
     return task if epoch == task.epoch else "stale_epoch"
+
+
+def _is_over_quota(fleet: FleetState, task: TaskRow, members: int = 1) -> bool:
+    """Whether its tenant may not hold so much more."""
+    return excess(fleet.policy.planning, fleet.holdings, task.tenant, task, members) is not None
 
 
 def _able(step: Step, fleet: FleetState, task: TaskRow, agent_id: str) -> Agent | str:

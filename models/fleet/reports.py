@@ -10,7 +10,7 @@ import sys
 from math import fsum, sqrt
 
 from models import histogram
-from models.fleet import overload
+from models.fleet import overload, quotas
 from models.fleet.feasibility import available, unavailable
 from models.fleet.rows import DirectiveRow, TaskRow, WindowRow
 from models.fleet.state import FleetState
@@ -127,10 +127,12 @@ def _queue(fleet: FleetState) -> dict[str, int]:
     ``full`` are those that somebody could hold and nobody has room for, ``waiting`` the rest: for the next plan,
     for a back-off, or for who turned them down.
     """
-    counts = {"pending": fleet.pending, "waiting": 0, "full": 0, "impossible": 0, "coalition": 0}
+    counts = {"pending": fleet.pending, "waiting": 0, "full": 0, "quota": 0, "impossible": 0, "coalition": 0}
     for task_class in fleet.classes.values():
         if task_class.impossible:
             counts["impossible"] += len(task_class.queue)
+        elif quotas.excess(fleet.policy.planning, fleet.holdings, task_class.tenant or None, task_class):
+            counts["quota"] += len(task_class.queue)
         elif task_class.team is not None:
             counts["coalition"] += len(task_class.queue)
         elif task_class.has_room(fleet.shapes):

@@ -331,6 +331,8 @@ class DirectiveRow(msgspec.Struct, array_like=True):
     """Of a throttle: how many slots to use; ``None`` for all."""
     group: str | None = None
     """Of the task that its credit is for, if tasks of that group are to be kept apart."""
+    tenant: str | None = None
+    """Of that task."""
 
     @property
     def is_single(self) -> bool:

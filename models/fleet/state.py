@@ -13,6 +13,7 @@ from models.fleet import held, tenants
 from models.fleet.backlog import TaskClass, latest_start, rank
 from models.fleet.columns import Columns
 from models.fleet.feasibility import available, standing
+from models.fleet.quotas import Holdings
 from models.fleet.roster import Agent, Shape, Shapes, shape_key
 from models.fleet.rows import AgentRow, ClockRow, DirectiveRow, FleetRow, SourceRow, Tables, TaskRow
 from models.fleet.spread import Groups
@@ -40,6 +41,7 @@ class FleetState:
         "degraded",
         "groups",
         "held_back",
+        "holdings",
         "live",
         "name",
         "open",
@@ -62,6 +64,8 @@ class FleetState:
         self.columns = Columns(self.agents)
         """The registered ones as arrays."""
         self.groups = Groups(self.agents)
+        self.holdings = Holdings()
+        """What each tenant holds of agents."""
         self.registered = 0
         self.shapes = Shapes()
         self.open: dict[str, Agent] = {}
@@ -328,6 +332,8 @@ class State:
         agent.release(directive_id)
         if row.group is not None:
             fleet.groups.leave(row.group, row.agent_id)
+        if row.tenant is not None:
+            fleet.holdings.add(row.tenant, row.slots, row.resources, -1)
         self._reopen(fleet, agent)
         if row.is_single:
             _count_down(fleet.at_work, self.task_of(fleet, row).standing)
@@ -339,6 +345,8 @@ class State:
         agent.hold(directive_id, row)
         if row.group is not None:
             fleet.groups.join(row.group, row.agent_id)
+        if row.tenant is not None:
+            fleet.holdings.add(row.tenant, row.slots, row.resources)
         self._reopen(fleet, agent)
         if row.is_single:
             _count_up(fleet.at_work, self.task_of(fleet, row).standing)

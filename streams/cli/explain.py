@@ -102,6 +102,7 @@ WAITS = {
     "backoff": "an attempt failed, and it waits before the next one",
     "waiting_for_plan": "somebody can take it; the next plan will place it",
     "preempting": "another task gives way to it and has been told to stop",
+    "quota": "its tenant holds as much as it may",
     "spread": "whoever has room for it is where there are enough tasks of its group already",
     "outranked": "who could take it is kept free for a more urgent coalition",
     "capacity": "all agents that could take it are full",

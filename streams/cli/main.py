@@ -19,6 +19,7 @@ from streams.cli import (
     fleet,
     kafka,
     plan,
+    resources,
     schema,
     submit,
     tail,
@@ -60,6 +61,7 @@ app.command("agents", rich_help_panel=_SEE)(agents.agents)
 app.command("tasks", rich_help_panel=_SEE)(tasks.tasks)
 app.command("coalitions", rich_help_panel=_SEE)(coalitions.coalitions)
 app.command("plan", rich_help_panel=_SEE)(plan.plan)
+app.command("resources", rich_help_panel=_SEE)(resources.resources)
 app.command("explain", rich_help_panel=_SEE)(explain.explain)
 app.command("tail", rich_help_panel=_SEE)(tail.tail)
 app.command("schema", rich_help_panel=_OTHER)(schema.schema)

@@ -29,6 +29,8 @@ class FleetState(Protocol):
     def coalitions(self, state: str | None, limit: int) -> dict[str, Any]: ...
     def explanation(self, kind: str, name: str) -> dict[str, Any]: ...
 
+    def resources(self) -> dict[str, Any]: ...
+
     def plan(self, patch: dict[str, Any] | None) -> dict[str, Any]:
         """The next plan; with a policy patch also what it would be under that."""
 
@@ -104,6 +106,9 @@ class WorkerState:
     def explanation(self, kind: str, name: str) -> dict[str, Any]:
         return self._get(f"/v1/{kind}s/{_quoted(name)}/explanation")
 
+    def resources(self) -> dict[str, Any]:
+        return self._get("/v1/resources")
+
     def plan(self, patch: dict[str, Any] | None) -> dict[str, Any]:
         return get_json(self.address, "/v1/plan", {"fleet": self.fleet}, body=patch)
 
@@ -159,6 +164,11 @@ class TopicState:
 
         read = {"task": explain, "agent": explain_agent, "coalition": explain_coalition}[kind]
         return self._answer(read(self._fold, self._fleet, name), f"{kind} {name!r}")
+
+    def resources(self) -> dict[str, Any]:
+        from streams.planner.allocation import resources
+
+        return self._answer(resources(self._fold, self._fleet))
 
     def plan(self, patch: dict[str, Any] | None) -> dict[str, Any]:
         from streams.planner import WaterFillPlanner

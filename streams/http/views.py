@@ -14,6 +14,7 @@ from models.fleet.explain import explain, explain_agent, explain_coalition
 from models.partition import partition_of
 from streams.folds import fleet_fold
 from streams.http.query import allow_only, first, fleet_of, state_of
+from streams.planner.allocation import resources
 
 if TYPE_CHECKING:
     from models.fleet import FleetFold
@@ -54,6 +55,7 @@ class StateViews:
         router.add_get("/v1/coalitions/{id}/explanation", self.coalition_explanation)
         router.add_get("/v1/plan", self.plan)
         router.add_post("/v1/plan", self.plan)
+        router.add_get("/v1/resources", self.resources)
         router.add_get("/v1/tasks", self.tasks)
         router.add_get("/v1/tasks/{id}", self.task)
         router.add_get("/v1/tasks/{id}/explanation", self.explanation)
@@ -106,6 +108,11 @@ class StateViews:
         except InvalidRecord as error:
             raise web.HTTPBadRequest(text=f"that is no policy: {error.detail}") from None
         return _json({"at": _at(task), **planned})
+
+    async def resources(self, request: web.Request) -> web.Response:
+        """What there is of slots and resources, who has it, and how it should be divided."""
+        fleet, task = self._of(request)
+        return _json({"at": _at(task), **resources(fleet_fold(task), fleet)})
 
     async def tasks(self, request: web.Request) -> web.Response:
         return self._listed(

@@ -24,6 +24,7 @@ import numpy as np
 from models.fleet import coalitions, tenants
 from models.fleet.backlog import Rank, TaskClass
 from models.fleet.feasibility import feasibility
+from models.fleet.quotas import excess
 from models.fleet.roster import Agent
 from models.fleet.rows import CoalitionRow, TaskRow
 from models.fleet.team import Team
@@ -60,6 +61,7 @@ CONSTRAINTS = (
     "availability",
     "cool_down",
     "credit",
+    "quota",
     "spread",
     "coalition",
 )
@@ -177,6 +179,9 @@ class _Round:
         self._heads = [_Head(c.queue[0][0], self._served.get(c.tenant, 0), c.queue[0], c) for c in classes]
         heapify(self._heads)
         self._tenants_share = len({c.tenant for c in classes}) > 1
+        self._holdings = snapshot.holdings.draft()
+        """What tenants hold, with what this plan gives them."""
+        self._limited = bool(planning.quotas or planning.allocations)
         self._before = self._room.copied_arrays()
         """What agents held before this plan."""
         self._bounded: dict[tuple[int, float, int], list[Placed]] = {}
@@ -237,6 +242,7 @@ class _Round:
         left: dict[str, int] = {}
         """For how many tasks of a class there is room, those that were taken left out."""
         postponed: list[_Head] = []
+        holdings = self._holdings.draft()
         while self._heads and asked < limit and room > 0:
             if self._budget <= 0:
                 self.truncated = True
@@ -256,7 +262,11 @@ class _Round:
                 if not left[task_class.id]:
                     self._full.add(task_class.id)
                     continue
-            if not left[task_class.id]:
+            members = 1 if task_class.team is None else task_class.team.max_size
+            if not left[task_class.id] or (
+                self._limited
+                and excess(self._planning, holdings, task_class.tenant or None, task_class, members)
+            ):
                 postponed.append(head)
                 continue
             self._budget -= _TASK_OVERHEAD
@@ -268,8 +278,9 @@ class _Round:
                 heappush(self._heads, head)
             if task.retry_at <= self._snapshot.now:
                 taken.append(_Taken(rank, task, task_class))
-                members = 1 if task_class.team is None else task_class.team.max_size
                 asked += members
+                if self._limited and task.tenant is not None:
+                    holdings.add(task.tenant, task.slots, task.resources, members)
                 left[task_class.id] = max(0, left[task_class.id] - members)
                 room -= task.slots * members
                 if self._tenants_share:
@@ -376,6 +387,8 @@ class _Round:
         missing = task.team.missing(coalitions.members_of(row))
         if missing is None or self._budget <= 0 or self._asked >= MAX_ENTRIES:
             return None
+        if excess(self._planning, self._holdings, task.tenant, task, missing.max_size):
+            return None
         without = [*self._skipped(task), *(member.agent_id for member in row.members)]
         members = self._choose(task, self._snapshot.class_of(task), missing, without)
         if members is None:
@@ -405,11 +418,17 @@ class _Round:
         # One agent alone might cover all capabilities; roles are all to be played.
         needed = places if team.parts else places[:1]
         self._note(task_class, [task], np.array([position for position, _ in needed]))
+        self._hold(task, len(places))
         self._asked += len(places)
         return [
             ProposedMember(agent_id=draft.id, role=role)
             for draft, (_, role) in zip(drafts, places, strict=True)
         ]
+
+    def _hold(self, task: TaskRow, members: int = 1) -> None:
+        """Its tenant holds so much more."""
+        if self._limited and task.tenant is not None:
+            self._holdings.add(task.tenant, task.slots, task.resources, members)
 
     def _candidates(self, task: TaskRow, task_class: TaskClass, without: Sequence[str]) -> Ints:
         eligible = self._room.eligible(task_class)
@@ -432,6 +451,7 @@ class _Round:
         if feasibility(task, draft, self._snapshot.now) == "eligible":
             self.cost += self._room.cost(task, draft)
             draft.reserve(task.slots, task.resources)
+            self._hold(task)
             if task.spread is not None:
                 self._groups.join(task.spread.group, draft.id)
             self._asked += 1

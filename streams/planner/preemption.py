@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from models.fleet.backlog import TaskClass
 from models.fleet.feasibility import feasibility
+from models.fleet.quotas import excess
 from models.fleet.roster import Agent
 from models.fleet.rows import DirectiveRow, TaskRow
 from models.fleet_records import ProposedPreemption
@@ -40,7 +41,7 @@ def preempt(
     if not planning.preemption or not snapshot.at_work:
         return [], 0
     least = min(snapshot.at_work) + planning.preemption
-    urgent = _urgent(snapshot, placed, least)
+    urgent = _urgent(snapshot, planning, placed, least)
     if not urgent or budget <= 0:
         return [], 0
     victims = [
@@ -73,7 +74,9 @@ def preempt(
     return found, spent
 
 
-def _urgent(snapshot: FleetSnapshot, placed: Set[str], least: int) -> list[tuple[TaskRow, TaskClass]]:
+def _urgent(
+    snapshot: FleetSnapshot, planning: PlanningPolicy, placed: Set[str], least: int
+) -> list[tuple[TaskRow, TaskClass]]:
     """The most urgent tasks that might take another's place."""
     found = []
     for task_class in snapshot.classes:
@@ -86,7 +89,8 @@ def _urgent(snapshot: FleetSnapshot, placed: Set[str], least: int) -> list[tuple
             task = snapshot.task(rank[3])
             if task.task_id in placed or task.priority < least or task.retry_at > snapshot.now:
                 continue
-            if not snapshot.has_claim(task):
+            over_quota = excess(planning, snapshot.holdings, task.tenant, task)
+            if not snapshot.has_claim(task) and not over_quota:
                 found.append((rank, task, task_class))
                 taken += 1
     found.sort(key=lambda one: one[0])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from models.fleet.costs import cost_of
 from models.fleet.feasibility import available, feasibility
+from models.fleet.quotas import excess
 from models.fleet.roster import Agent
 from models.fleet.rows import TaskRow
 from models.fleet_records import ProposedMove
@@ -61,7 +62,7 @@ def moves(snapshot: FleetSnapshot, policy: Policy, budget: int) -> tuple[list[Pr
     budget -= len(sides)
     found: list[ProposedMove] = []
     for source in over:
-        for task in _movable(snapshot, source.agent, snapshot.now - gate.cool_down):
+        for task in _movable(snapshot, policy, source.agent):
             if len(found) == gate.moves or source.load <= mean * (1 + gate.stop):
                 break
             budget -= len(under)
@@ -95,14 +96,21 @@ def _sides(snapshot: FleetSnapshot) -> list[_Side]:
     return sides
 
 
-def _movable(snapshot: FleetSnapshot, agent: Agent, moved_before: int) -> list[TaskRow]:
+def _movable(snapshot: FleetSnapshot, policy: Policy, agent: Agent) -> list[TaskRow]:
     """Tasks that it has alone and that were not moved lately, those first that lose the least."""
     rows = sorted(
         (row for row in agent.live.values() if row.is_single),
         key=lambda row: (-row.issued_at, -row.offset, -row.index),
     )
     tasks = (snapshot.task(row.task_id or "") for row in rows)
-    return [task for task in tasks if task.moved_at <= moved_before]
+    planning, holdings = policy.planning, snapshot.holdings
+    moved_before = snapshot.now - policy.rebalancing.cool_down
+    # For a while it would hold what it needs twice.
+    return [
+        task
+        for task in tasks
+        if task.moved_at <= moved_before and not excess(planning, holdings, task.tenant, task)
+    ]
 
 
 def _target(

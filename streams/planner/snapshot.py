@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from models.fleet import FleetFold
 from models.fleet.backlog import TaskClass, rank
 from models.fleet.columns import Columns
+from models.fleet.quotas import Holdings
 from models.fleet.roster import Agent
 from models.fleet.rows import CoalitionRow, TaskRow
 from models.fleet.spread import Groups
@@ -45,6 +46,11 @@ class FleetSnapshot:
     def columns(self) -> Columns:
         """The registered agents as arrays."""
         return self._fleet.columns.refresh()
+
+    @property
+    def holdings(self) -> Holdings:
+        """What each tenant holds of agents."""
+        return self._fleet.holdings
 
     @property
     def groups(self) -> Groups:

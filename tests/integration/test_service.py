@@ -56,6 +56,25 @@ async def test_agent_state_is_tracked_through_the_log(coordinator: CoordinatorAg
         await coordinator.state_manager.track_agent_state("somebody_else", state)
 
 
+async def test_what_a_fleet_has_is_divided_among_tenants_through_the_log(
+    coordinator: CoordinatorAgent,
+) -> None:
+    say = coordinator.message_handler.process_message
+    manager = coordinator.resource_manager
+    with pytest.raises(LookupError, match="'default' is unknown here"):
+        manager.resource_pools()
+    await say({"type": "agent_registered", "agent_id": "a1", "slots": 4, "resources": {"gpu": 2}})
+    for number in range(6):
+        await say({"type": "task_submitted", "task_id": f"t{number}", "tenant": "xy"[number % 2]})
+    await get_until(coordinator, "/v1/summary", '"submitted":6')
+    answer = orjson.loads((await get(coordinator, "/v1/resources"))[1])
+    assert answer["pools"]["slots"]["capacity"] == 4
+    proposal = await manager.optimize_allocation(apply=True)
+    assert proposal["patch"] == {"planning": {"allocations": {"x": {"slots": 2}, "y": {"slots": 2}}}}
+    await get_until(coordinator, "/v1/summary", '"policy_version":1')
+    assert (await manager.optimize_allocation(apply=True))["patch"] is None
+
+
 async def test_an_invalid_message_is_refused_with_every_fault_named(coordinator: CoordinatorAgent) -> None:
     handler = coordinator.message_handler
     with pytest.raises(ValueError, match=r"agent_id: .*; status: "):

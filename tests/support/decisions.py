@@ -23,7 +23,7 @@ _START = 1_763_800_000_000
 _SKILLS = ("cut", "drill", "fly", "see", "weld")
 _ZONES = (None, "east", "north", "west")
 _POLICY = {
-    "planning": {"preemption": 3, "tenants": {"x": 3}, "ageing": 60},
+    "planning": {"preemption": 3, "tenants": {"x": 3}, "ageing": 60, "quotas": {"y": {"slots": 30}}},
     "rebalancing": {"moves": 5, "interval": 1, "load_memory": 3, "cool_down": 1, "start": 0.05},
     "retry": {"base": 0.5},
 }

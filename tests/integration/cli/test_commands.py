@@ -150,6 +150,22 @@ def test_without_a_worker_the_state_is_folded_from_the_topics_and_says_so(
     assert "has no task 'nobody'" in unknown.stderr
 
 
+def test_a_division_of_resources_is_proposed_and_asked_for(created: Run) -> None:
+    created("submit", "t1", "--spread", "g,by=zone,most=1")
+    nothing = created("resources", "--apply", "--json")
+    assert nothing.returncode == 0, nothing.stderr
+    answer = json.loads(nothing.stdout)
+    assert (answer["pools"], answer["patch"], answer["applied"]) == ({}, None, False)
+    shown = created("resources")
+    assert "resource" in shown.stdout
+    shown = created("tail", "events", "-o", "beginning", "--json")
+    assert json.loads(shown.stdout.splitlines()[0])["value"]["spread"] == {
+        "group": "g",
+        "by": "zone",
+        "most": 1,
+    }
+
+
 def test_missing_topics_and_a_missing_broker_have_statuses_of_their_own(
     run: Run, kafka: str, topic_prefix: str
 ) -> None:

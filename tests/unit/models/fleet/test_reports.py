@@ -68,7 +68,14 @@ def test_a_report_tells_what_got_done_and_what_waits(log: FleetLog) -> None:
     period = report["period"]
     assert (period["submitted"], period["assigned"], period["completed"]) == (3, 1, 1)
     assert period["throughput"] == pytest.approx(1 / period["seconds"])
-    assert report["queue"] == {"pending": 2, "waiting": 1, "full": 0, "impossible": 1, "coalition": 0}
+    assert report["queue"] == {
+        "pending": 2,
+        "waiting": 1,
+        "full": 0,
+        "quota": 0,
+        "impossible": 1,
+        "coalition": 0,
+    }
     assert report["slots"] == {"total": 1, "usable": 1, "held": 0}
     assert report["agents"] == {"available": 1, "registered": 1, "reporting": 0}
 
@@ -148,7 +155,14 @@ def test_who_waits_and_gets_nothing_makes_it_unfair(log: FleetLog) -> None:
 def test_a_queue_for_which_there_is_no_room_is_full(log: FleetLog) -> None:
     log.assigned(ack_timeout=600)
     log.task("t2")
-    assert report_of(log)["queue"] == {"pending": 1, "waiting": 0, "full": 1, "impossible": 0, "coalition": 0}
+    assert report_of(log)["queue"] == {
+        "pending": 1,
+        "waiting": 0,
+        "full": 1,
+        "quota": 0,
+        "impossible": 0,
+        "coalition": 0,
+    }
 
 
 def test_capabilities_that_are_short_for_long_are_told_of_with_what_would_be_enough(log: FleetLog) -> None:

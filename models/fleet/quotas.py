@@ -1,0 +1,103 @@
+"""How much of the fleet each tenant may hold at once: slots, and named resources.
+
+Two kinds of limits, both by policy: a *quota* is what an operator concedes to a tenant, an *allocation* its part
+of what there is, as somebody has proposed it last (``streams.resources``). The lower one holds. A limit is a hard
+one: a task that would exceed it waits, whoever is free. What a withdrawn task held counts until its agent has let
+go of it. Work without a tenant has no limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from models.fleet.feasibility import Needs
+from models.fleet.rows import MICRO
+from models.policy import PlanningPolicy
+
+SLOTS = "slots"
+"""In a quota, the agents' slots; a resource of that name cannot be limited."""
+
+Amounts: TypeAlias = Mapping[str, int]
+"""Of slots and resources, in millionths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """What keeps a tenant from one more task."""
+
+    resource: str
+    limit: int
+    held: int
+    wanted: int
+
+
+class Holdings:
+    """What each tenant holds.
+
+    Args:
+        base: What there is already: a draft on top of it can be filled without changing it.
+    """
+
+    def __init__(self, base: Holdings | None = None) -> None:
+        self._base = base
+        self._held: dict[str, dict[str, int]] = {}
+
+    def of(self, tenant: str) -> Amounts:
+        own = self._held.get(tenant)
+        if own is None and self._base is not None:
+            return self._base.of(tenant)
+        return own or {}
+
+    def add(self, tenant: str, slots: int, resources: Amounts, times: int = 1) -> None:
+        """The tenant holds so much more, or less."""
+        own = self._held.get(tenant)
+        if own is None:
+            own = self._held[tenant] = {} if self._base is None else dict(self._base.of(tenant))
+        for name, amount in {**resources, SLOTS: slots * MICRO}.items():
+            left = own.get(name, 0) + amount * times
+            if left:
+                own[name] = left
+            else:
+                own.pop(name, None)
+        if not own and self._base is None:
+            del self._held[tenant]
+
+    def draft(self) -> Holdings:
+        return Holdings(self)
+
+    def as_dict(self) -> dict[str, dict[str, int]]:
+        return self._held
+
+
+def limits(planning: PlanningPolicy, tenant: str | None) -> dict[str, int]:
+    """What the tenant may hold at once, of whatever is limited."""
+    if tenant is None or not (planning.quotas or planning.allocations):
+        return {}
+    found: dict[str, int] = {}
+    for granted in (planning.quotas.get(tenant, {}), planning.allocations.get(tenant, {})):
+        for name, amount in granted.items():
+            limit = round(amount * MICRO)
+            found[name] = min(found.get(name, limit), limit)
+    return found
+
+
+def excess(
+    planning: PlanningPolicy, holdings: Holdings, tenant: str | None, needs: Needs, members: int = 1
+) -> Excess | None:
+    """The first limit, by name, that the tenant would exceed with one task more of this kind; ``None`` if there is
+    none.
+
+    Args:
+        members: How many agents it takes.
+    """
+    bounds = limits(planning, tenant)
+    if not bounds:
+        return None
+    held = holdings.of(tenant or "")
+    for name in sorted(bounds):
+        wanted = (needs.slots * MICRO if name == SLOTS else needs.resources.get(name, 0)) * members
+        if wanted and held.get(name, 0) + wanted > bounds[name]:
+            return Excess(name, bounds[name], held.get(name, 0), wanted)
+    return None
