@@ -41,6 +41,8 @@ class Candidate:
     value: float
     """What it is worth to form it; its members' costs come off."""
     max_size: int
+    able: NDArray[np.bool_] | None = None
+    """Of each agent whether it may be a member; ``None`` if all may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class _Problem:
         # One more for each member: an agent that costs nothing must not be wanted twice.
         self.costs = np.array([round(cost * SCALE) + 1 for cost in costs], np.int64)
         self.values = [round(task.value * SCALE) for task in tasks]
-        self.sets = [having.sets(task.cover) for task in tasks]
+        self.sets = [_sets(having, task) for task in tasks]
         self.tasks = tasks
         self.works = [3 ** len(task.cover) // 2 + len(costs) // 8 + 1 for task in tasks]
 
@@ -126,6 +128,12 @@ class _Problem:
                 for entry in offers(task):
                     heappush(heap, entry)
         return choice
+
+
+def _sets(having: Having, task: Candidate) -> NDArray[np.int64]:
+    """For each agent, what it has of what the task wants covered."""
+    sets = having.sets(task.cover)
+    return sets if task.able is None else np.where(task.able, sets, 0)
 
 
 class _Offer:

@@ -38,12 +38,13 @@ from models.fleet_records import (
     ProposedPreemption,
 )
 from models.policy import PlanningPolicy, Policy
+from streams.planner import jointly
 from streams.planner.bounds import Placed, lower_bound, work_of
+from streams.planner.jointly import Seats, Wish
 from streams.planner.preemption import preempt
 from streams.planner.rebalancing import moves
 from streams.planner.room import Room
 from streams.planner.snapshot import FleetSnapshot
-from streams.planner.teams import choose
 from streams.planner.waterfill import MAX_ROUNDS, PORTION_OVERHEAD, Demand, Ints, fill
 
 DEFAULT_BUDGET = 5_000_000
@@ -205,9 +206,11 @@ class _Round:
                 self._keep_free_from(band)
                 if kind is _Kind.ALIKE:
                     self._place_together(tasks)
+                elif kind is _Kind.TEAM:
+                    self._form(tasks)
                 else:
                     for one in tasks:
-                        self._place_one(one) if kind is _Kind.SINGLE else self._form(one)
+                        self._place_one(one)
         self._placed.sort(key=itemgetter(0))
         entries = [*repairs, *(entry for _, entry in self._placed)]
         placed = {entry.task_id for entry in entries}
@@ -355,22 +358,29 @@ class _Round:
         elif not skipped:
             self._full.add(one.task_class.id)
 
-    def _form(self, one: _Taken) -> None:
-        """All members of a coalition, or none."""
-        task = one.task
-        assert task.team is not None
-        members = self._choose(task, one.task_class, task.team, self._skipped(task))
-        if members is not None:
+    def _form(self, taken: Sequence[_Taken]) -> None:
+        """Coalitions for tasks of one band, each with all of its members or none."""
+        wishes = [self._wish(one.task, one.task_class) for one in taken]
+        work = min(max(self._budget, 0), jointly.work_of(wishes))
+        self._budget -= work
+        found = jointly.teams(self._room, wishes, self._planning.objective.unplaced, work)
+        for one, wish, seats in zip(taken, wishes, found, strict=True):
+            members = None if seats is None else self._seat(wish, seats)
+            if members is None:
+                self._wait_for_more(one, wish)
+                continue
             entry = ProposedCoalition(
-                type="form_coalition", task_id=task.task_id, epoch=task.epoch + 1, members=members
+                type="form_coalition", task_id=one.task.task_id, epoch=one.task.epoch + 1, members=members
             )
             self._placed.append((one.rank, entry))
-            return
-        if not self._skipped(task):
+
+    def _wait_for_more(self, one: _Taken, wish: Wish) -> None:
+        """There is no team for the task: some of those that it could have are to be kept free."""
+        if not wish.without:
             self._full.add(one.task_class.id)
         if self._reserved is None and not one.task_class.impossible:
-            able = self._candidates(task, one.task_class, self._skipped(task))
-            cheapest = np.lexsort((able, self._room.costs(task, able)))[: task.team.max_size]
+            able = self._candidates(one.task, one.task_class, wish.without)
+            cheapest = np.lexsort((able, self._room.costs(one.task, able)))[: wish.team.max_size]
             self._reserved = one.rank[0], able[cheapest]
 
     def _keep_free_from(self, band: int) -> None:
@@ -389,40 +399,43 @@ class _Round:
             return None
         if excess(self._planning, self._holdings, task.tenant, task, missing.max_size):
             return None
-        without = [*self._skipped(task), *(member.agent_id for member in row.members)]
-        members = self._choose(task, self._snapshot.class_of(task), missing, without)
+        wish = self._wish(task, self._snapshot.class_of(task), missing, row)
+        seats = jointly.cheapest(self._room, wish)
+        members = None if seats is None else self._seat(wish, seats)
         if members is None:
             return None
         return ProposedCoalition(
             type="repair_coalition", task_id=task.task_id, epoch=task.epoch, members=members
         )
 
-    def _choose(
-        self, task: TaskRow, task_class: TaskClass, team: Team, without: Sequence[str]
-    ) -> list[ProposedMember] | None:
-        """Reserve the cheapest complete team."""
-        able = self._candidates(task, task_class, without)
-        self._budget -= 1 << len(team.cover)
-        capabilities = [self._room.agent(position).shape.capabilities for position in able.tolist()]
-        chosen = choose(team, capabilities, self._room.costs(task, able))
-        if chosen is None:
-            return None
-        places = [(int(able[number]), role) for number, role in chosen]
-        drafts = [self._draft(position) for position, _ in places]
+    def _wish(
+        self, task: TaskRow, task_class: TaskClass, team: Team | None = None, row: CoalitionRow | None = None
+    ) -> Wish:
+        """What is sought for a task, beside the members that it has."""
+        team = team or task.team
+        assert team is not None
+        self._budget -= len(self._room.eligible(task_class)) + (1 << len(team.cover))
+        members = () if row is None else (member.agent_id for member in row.members)
+        return Wish(task, task_class, team, [*self._skipped(task), *members])
+
+    def _seat(self, wish: Wish, seats: Seats) -> list[ProposedMember] | None:
+        """Reserve a team; ``None`` if the one feasibility function has something against it."""
+        task = wish.task
+        drafts = [self._draft(position) for position, _ in seats]
         if any(feasibility(task, draft, self._snapshot.now) != "eligible" for draft in drafts):
             return None
-        for (position, _), draft in zip(places, drafts, strict=True):
+        for (position, _), draft in zip(seats, drafts, strict=True):
             self.cost += self._room.cost(task, draft)
             self._room.give(position, task)
             draft.reserve(task.slots, task.resources)
         # One agent alone might cover all capabilities; roles are all to be played.
-        needed = places if team.parts else places[:1]
-        self._note(task_class, [task], np.array([position for position, _ in needed]))
-        self._hold(task, len(places))
-        self._asked += len(places)
+        needed = seats if wish.team.parts else seats[:1]
+        self._note(wish.task_class, [task], np.array([position for position, _ in needed]))
+        self._hold(task, len(seats))
+        self._asked += len(seats)
         return [
             ProposedMember(agent_id=draft.id, role=role)
-            for draft, (_, role) in zip(drafts, places, strict=True)
+            for draft, (_, role) in zip(drafts, seats, strict=True)
         ]
 
     def _hold(self, task: TaskRow, members: int = 1) -> None:

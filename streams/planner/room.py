@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,9 +131,9 @@ class Room:
         able_ones: Ints = eligible[able]
         return able_ones
 
-    def costs(self, task: TaskRow, positions: Ints) -> Ints:
-        """What the task costs on each of these agents, as of now."""
-        held, slots = self._held[positions], self._slots[positions]
+    def costs(self, task: TaskRow, positions: Ints, more: Ints | int = 0) -> Ints:
+        """What the task costs on each of these agents, as of now, or if so many more slots were held."""
+        held, slots = self._held[positions] + more, self._slots[positions]
         costs = np.minimum(np.rint(self._slowness[positions] * task.size), _DEAREST)
         costs += np.rint(self._weights.load * task.slots * (2.0 * held + task.slots) / slots)
         penalties = self.penalties(task)
@@ -142,6 +143,27 @@ class Room:
             costs += self._crowds(task.spread)[positions] * self._weights.crowded
         whole: Ints = costs.astype(np.int64)
         return whole
+
+    def units(self, task: TaskRow, positions: Ints, slots: int, most: int) -> tuple[Ints, Ints]:
+        """These agents, each as often as it has room for so many slots, and what the task costs each time.
+
+        Args:
+            task: Of one slot or several.
+            positions: Of the agents, rising.
+            slots: Taken each time.
+            most: So often at the most.
+        """
+        times = np.minimum((self._slots - self._held)[positions] // slots, most)
+        repeated = np.repeat(positions, times)
+        level = np.arange(len(repeated)) - np.repeat(np.cumsum(times) - times, times)
+        return repeated, self.costs(task, repeated, level * slots)
+
+    def trial(self) -> Room:
+        """A copy to try something on."""
+        other = copy(self)
+        other._held = self._held.copy()
+        other._resources = {name: left.copy() for name, left in self._resources.items()}
+        return other
 
     def give(self, position: int, needs: Needs) -> None:
         """One agent holds one task more."""
