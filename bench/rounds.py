@@ -71,6 +71,7 @@ def place(instance: Instance) -> tuple[Placement, list[float]]:
     while True:
         seen = snapshot(log.fold, "default")
         assert seen is not None
+        _ = seen.columns  # a worker has them from the plan before, but for what has changed
         started = time.process_time()
         plan_ = WaterFillPlanner().plan(seen, seen.policy)
         if plan_ is None:

@@ -222,6 +222,8 @@ class Policy:
     """Milliseconds in which a control directive without a task should be answered."""
     alert_throttle: _Short = 60_000
     """Milliseconds for which the same alert about the same subject is not repeated."""
+    alert_burst: _Count = 100
+    """Alerts of one kind within that time, of whatever subjects; how many more there were is told after it."""
 
 
 DEFAULT_POLICY = Policy()

@@ -117,6 +117,11 @@ class FleetRow(msgspec.Struct, array_like=True):
     """Assignments that ended so that a more urgent task got their place."""
     overloaded: dict[str, int] = msgspec.field(default_factory=dict)
     """Issue time of the report since which tasks that require these capabilities have found no room."""
+    told: dict[str, int] = msgspec.field(default_factory=dict)
+    """Alerts of each kind since ``told_since``, those that were withheld included: see ``floods``."""
+    told_since: int = 0
+    flood_until: int = 0
+    """Fleet time at which it is told how many were withheld; 0 if none was."""
     plans: int = 0
     """Plans since the last report that told what they cost and what that is at the least,"""
     plan_cost: int = 0

@@ -427,6 +427,8 @@ class State:
         for key, fleet in tables.fleets.rows.items():
             if fleet.brake_due:
                 yield fleet.brake_due, "brake", key
+            if fleet.flood_until:
+                yield fleet.flood_until, "flood", key
         for key, coalition in tables.coalitions.rows.items():
             due = coalition.act_by or coalition.forget_at
             if due:

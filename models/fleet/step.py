@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models.fields import LAST_MILLISECOND
+from models.fleet import floods
 from models.fleet.rows import AlertRow, Outcome
 from models.fleet.state import FleetState, State
 from models.fold import Output, Record
@@ -75,6 +76,14 @@ class Step:
     def alert(
         self, fleet: str, kind: str, subject: str, reason: str, details: Mapping[str, object] | None = None
     ) -> None:
+        """Raise an alert, unless there were too many of its kind lately."""
+        known = self.state.fleets.get(fleet)
+        if known is None or floods.may_tell(self, known, kind):
+            self._alert(fleet, kind, subject, reason, details)
+
+    def _alert(
+        self, fleet: str, kind: str, subject: str, reason: str, details: Mapping[str, object] | None
+    ) -> None:
         alert = Alert(
             type=kind,
             fleet=fleet,
@@ -111,7 +120,9 @@ class Step:
         last = table.get(key)
         if last is not None and self.now < last.until:
             return
+        if not floods.may_tell(self, fleet, kind):
+            return
         until = self.now + fleet.policy.alert_throttle
         table.put(key, AlertRow(until))
         self.state.timers.moment(until, "alert", key)
-        self.alert(fleet.name, kind, subject, reason, details)
+        self._alert(fleet.name, kind, subject, reason, details)

@@ -119,6 +119,7 @@ PRELUDE: list[dict[str, Any]] = [
         "policy": {
             "breaker": {"failures": 1, "pause": 2, "share": 1},
             "quarantine": 1,
+            "alert_burst": 2,
             "retry": {"base": 0, "cap": 0},
             "planning": {"preemption": 1, "quotas": {"x": {"slots": 1, "cpu": 0.5}}},
             "rebalancing": {"moves": 2, "cool_down": 1},
