@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 
 from models.fleet import FleetFold
 from models.fleet.explain import explain
-from models.fleet_records import ProposedDirective, ProposedEntry, ProposedMove, ProposedPreemption
-from models.policy import patched
+from models.fleet.quotas import Holdings, excess
+from models.fleet_records import (
+    ProposedCoalition,
+    ProposedDirective,
+    ProposedEntry,
+    ProposedMove,
+    ProposedPreemption,
+)
+from models.policy import PlanningPolicy, patched
 from streams.planner.base import Planner
 from streams.planner.snapshot import FleetSnapshot, snapshot
 
 _OF_OTHERS = ("preempt_task", "move_task")
 """Entries about tasks that do not wait."""
+_BEFORE_QUOTA = ("impossible", "preempting")
+"""Reasons that are told rather than that a tenant would hold all it may."""
 MOST_LOOKS = 200_000
 """Looks at one agent for one class of tasks that finding out their reasons may cost: below half a second."""
 
@@ -68,12 +76,20 @@ def _planned(
         "objective": None if plan is None else plan.objective,
         "placed": sum(entry.type not in _OF_OTHERS for entry in entries),
         "entries": [_on_wire(entry) for entry in entries],
-        "pending": _reasons(fold, fleet, seen, {entry.task_id for entry in entries}),
+        "pending": _reasons(fold, fleet, seen, policy.planning, entries),
     }
 
 
-def _reasons(fold: FleetFold, fleet: str, seen: FleetSnapshot, taken: AbstractSet[str]) -> dict[str, int]:
+def _reasons(
+    fold: FleetFold,
+    fleet: str,
+    seen: FleetSnapshot,
+    planning: PlanningPolicy,
+    entries: Sequence[ProposedEntry],
+) -> dict[str, int]:
     """Why tasks that are not taken would wait, and how many: those of a class for the same, or for a retry."""
+    taken = {entry.task_id for entry in entries}
+    holdings = _held_then(seen, entries)
     reasons: Counter[str] = Counter()
     teams = [c.queue for c in seen.classes if c.team is not None]
     # Whoever is eligible now is so no more when the plan has been applied.
@@ -94,8 +110,23 @@ def _reasons(fold: FleetFold, fleet: str, seen: FleetSnapshot, taken: AbstractSe
             continue
         looks -= seen.registered
         reason = str(explanation["reason"])
+        members = 1 if task_class.team is None else task_class.team.max_size
+        over = excess(planning, holdings, task_class.tenant or None, task_class, members)
+        if over and reason not in _BEFORE_QUOTA:
+            reason = "quota"
         reasons["capacity" if reason in gone else reason] += len(waiting)
     return dict(sorted(reasons.items()))
+
+
+def _held_then(seen: FleetSnapshot, entries: Sequence[ProposedEntry]) -> Holdings:
+    """What tenants would hold once the plan has been applied."""
+    holdings = seen.holdings.draft()
+    for entry in entries:
+        task = seen.task(entry.task_id)
+        if task.tenant is not None and entry.type not in _OF_OTHERS:
+            members = len(entry.members) if isinstance(entry, ProposedCoalition) else 1
+            holdings.add(task.tenant, task.slots, task.resources, members)
+    return holdings
 
 
 def _on_wire(entry: ProposedEntry) -> dict[str, object]:

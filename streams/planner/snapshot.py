@@ -38,11 +38,6 @@ class FleetSnapshot:
     _fleet: FleetState
 
     @property
-    def open(self) -> Mapping[str, Agent]:
-        """Agents that get new work and have a free slot, by id."""
-        return self._fleet.open
-
-    @property
     def columns(self) -> Columns:
         """The registered agents as arrays."""
         return self._fleet.columns.refresh()

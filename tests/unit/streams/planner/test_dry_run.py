@@ -56,6 +56,14 @@ def test_what_backs_off_and_what_nobody_looked_at_is_told_apart(
     assert asked(log)["pending"] == {"backoff": 1, "impossible": 1, "not_looked_at": 1}
 
 
+def test_what_a_quota_would_hold_back_is_told_as_of_then(log: FleetLog) -> None:
+    for number in range(3):
+        log.task(f"x{number}", tenant="x")
+    answer = asked(log, {"planning": {"quotas": {"x": {"slots": 1}}}})
+    assert (answer["placed"], answer["pending"]) == (3, {})
+    assert (answer["if"]["placed"], answer["if"]["pending"]) == (1, {"quota": 2})
+
+
 def test_another_policy_shows_in_what_it_would_change(log: FleetLog) -> None:
     for number in range(2):
         log.task(f"t{number}", prefer={"zone": "east"})
