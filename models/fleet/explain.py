@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Set
 from heapq import nsmallest
+from itertools import chain
 
 import orjson
 
@@ -146,15 +147,20 @@ def explain_coalition(fold: FleetFold, fleet_name: str, coalition_id: str) -> di
         explanation["missing"] = (
             {part.role: part.count for part in missing.parts} if missing.parts else sorted(missing.cover)
         )
-    members = {member.agent_id for member in row.members}
+    members = [member.agent_id for member in row.members]
     now = fold.state.clock.log_time
+    skipped = _skipped(task, now)
     counts: dict[str, int] = {}
     for shape in fleet.shapes.values():
         useful = missing is None or missing.admits(shape.capabilities)
-        for agent in shape.agents.values():
-            reason = feasibility(task, agent, now) if useful else "capability"
-            word = "member" if agent.id in members else str(reason)
-            counts[word] = counts.get(word, 0) + 1
+        unfit = never(task, shape) if useful else "capability"
+        groups = shape.standings.values()
+        apart = [{unfit: shape.agents}] if unfit else [_apart(task, group, skipped, now) for group in groups]
+        for reason, agents in chain.from_iterable(found.items() for found in apart):
+            inside = sum(agent_id in agents for agent_id in members)
+            for word, count in (("member", inside), (str(reason), len(agents) - inside)):
+                if count:
+                    counts[word] = counts.get(word, 0) + count
     explanation["agents"] = fleet.registered
     explanation["counts"] = {word: counts[word] for word in ("member", *map(str, REASONS)) if word in counts}
     return explanation
@@ -264,7 +270,7 @@ def _placement(fleet: FleetState, task: TaskRow, now: int) -> dict[str, object]:
 
 def _surveyed(fold: FleetFold, fleet: FleetState, task: TaskRow, now: int) -> Survey:
     """As :func:`survey`; at one offset it is the same for all tasks of a class that nobody refused."""
-    if any(until > now for until in task.skips.values()) or (task.spread is not None and task.directive_id):
+    if _skipped(task, now) or (task.spread is not None and task.directive_id):
         return survey(fleet, task, now)
     task_class = fleet.classes[task.class_id]
     offset = fold.state.clock.offset
@@ -280,7 +286,7 @@ def survey(fleet: FleetState, task: TaskRow, now: int) -> Survey:
     Agents of one shape and standing are looked at once for all, so that it costs no more in a large fleet.
     """
     task_class = fleet.classes[task.class_id]
-    skipped = {agent_id for agent_id, until in task.skips.items() if until > now}
+    skipped = _skipped(task, now)
     counts: dict[Reason, int] = {}
     groups: dict[Reason, list[dict[str, Agent]]] = {}
     for unfit, shapes in task_class.unfit(fleet.shapes).items():
@@ -298,6 +304,11 @@ def survey(fleet: FleetState, task: TaskRow, now: int) -> Survey:
     nearest = next(iter(groups[best][0]))
     found = {"agent_id": nearest, "reason": best, "meaning": MEANING[best]}
     return {str(reason): count for reason, count in ordered.items()}, found
+
+
+def _skipped(task: TaskRow, now: int) -> set[str]:
+    """Agents that are not asked yet, since they refused the task a moment ago."""
+    return {agent_id for agent_id, until in task.skips.items() if until > now}
 
 
 def _apart(

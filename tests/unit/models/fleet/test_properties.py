@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.fleet import FleetFold
-from models.fleet.explain import explain
-from models.fleet.feasibility import feasibility
+from models.fleet.coalitions import members_of
+from models.fleet.explain import explain, explain_coalition
+from models.fleet.feasibility import Reason, feasibility
+from models.fleet.roster import Agent
+from models.fleet.rows import TaskRow
 from models.fold import LogRecord
 from tests.unit.models.fleet.log import restored_from, rows_of
 from tests.unit.models.fleet.strategies import EVENTS_PARTITIONS, logs
@@ -71,6 +74,25 @@ def test_every_explanation_counts_every_registered_agent_as_the_feasibility_func
             assert explanation["agents"] == len(agents)
             nearest = explanation["nearest"]
             assert not agents or reasons[nearest["agent_id"]] == nearest["reason"]
+            if task.coalition_id is not None:
+                _check_coalition(fold, task, agents, reasons)
+
+
+def _check_coalition(fold: FleetFold, task: TaskRow, agents: list[Agent], reasons: dict[str, Reason]) -> None:
+    """Members are told apart, and whoever is of no use for what is missing."""
+    row = fold.state.tables.coalitions.rows[task.coalition_id or ""]
+    members = {member.agent_id for member in row.members}
+    assert task.team is not None
+    missing = task.team.missing(members_of(row))
+    explanation: Any = explain_coalition(fold, task.fleet, task.coalition_id or "")
+    assert explanation["counts"] == Counter(
+        "member"
+        if agent.id in members
+        else reasons[agent.id]
+        if missing is None or missing.admits(agent.shape.capabilities)
+        else "capability"
+        for agent in agents
+    )
 
 
 @few
