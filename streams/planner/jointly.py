@@ -119,10 +119,11 @@ def _better(
     if any(now is None and seats is not None for now, seats in zip(found, before, strict=True)):
         return None
     more = sum(seats is not None for seats in found) - sum(seats is not None for seats in before)
-    return found if more > 0 or _cost(room, wishes, found) < _cost(room, wishes, before) else None
+    return found if more > 0 or cost_of_all(room, wishes, found) < cost_of_all(room, wishes, before) else None
 
 
-def _cost(room: Room, wishes: Sequence[Wish], found: Sequence[Seats | None]) -> int:
+def cost_of_all(room: Room, wishes: Sequence[Wish], found: Sequence[Seats | None]) -> int:
+    """What these teams cost together. Nothing is taken from the room."""
     trial = room.trial()
     return sum(_take(trial, wish.task, seats) for wish, seats in zip(wishes, found, strict=True))
 

@@ -290,7 +290,13 @@ def report(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
+def end_in_order() -> None:
+    """Let SIGTERM end the program as Ctrl-C does: with an exception, so that it takes its workers with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def main() -> int:
+    end_in_order()
     logging.getLogger("coordinator").setLevel(logging.CRITICAL)  # agents stumble on purpose
     seed = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
     kills = int(os.environ.get("CHAOS_KILLS", "210"))

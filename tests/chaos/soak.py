@@ -28,7 +28,7 @@ from models.partition import partition_of
 from streams import topics
 from streams.kafka import LocalKafka
 from tests.chaos.gauges import Gauges, Recorder, positions, records_by_outcome
-from tests.chaos.run import picture
+from tests.chaos.run import end_in_order, picture
 from tests.crash.worker_process import WorkerProcess
 
 PARTITIONS = 4
@@ -214,6 +214,7 @@ class Soak:
 
 
 def main() -> int:
+    end_in_order()
     minutes = float(os.environ.get("SOAK_MINUTES", "30"))
     rate = float(os.environ["SOAK_RATE"]) if "SOAK_RATE" in os.environ else None
     seed = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
