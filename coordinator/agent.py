@@ -40,6 +40,8 @@ class Agent:
         labels: Mapping[str, str] | None = None,
         version: str | None = None,
         heartbeat_interval: float = 1.0,
+        only_capabilities: Sequence[str] = (),
+        only_tenants: Sequence[str] = (),
         fleet: str = "default",
         connection: Connection | None = None,
         state_dir: str | Path | None = None,
@@ -57,6 +59,9 @@ class Agent:
             labels: More to select by.
             version: Of its software, for people.
             heartbeat_interval: Seconds between signs of life. It counts as lost after some twenty of silence.
+            only_capabilities: It takes only tasks that require one of these, if any are given: so that an agent
+                that is dear is kept for those who need it.
+            only_tenants: It takes only tasks of these tenants, if any are given.
             fleet: The fleet it belongs to.
             connection: Shared with other agents and clients; its own by default.
             state_dir: Where it keeps what must survive a restart: fences, answers, read position. Without one
@@ -77,6 +82,7 @@ class Agent:
             "labels": _limits.labels(labels or {}, "labels"),
             "version": None if version is None else _limits.text(version, "version"),
             "heartbeat_interval": _limits.number(heartbeat_interval, "heartbeat_interval", 0.05, 3600),
+            "only": _only(only_capabilities, only_tenants),
         }
         if on_stop not in ("deregister", "offline"):
             raise InvalidValue("on_stop", on_stop, "deregister or offline")
@@ -291,3 +297,13 @@ class Agent:
         if self._life is None:
             raise NotRunning(f"agent {self.agent_id}")
         return self._life
+
+
+def _only(capabilities: Sequence[str], tenants: Sequence[str]) -> dict[str, object] | None:
+    """The kinds of tasks that are taken, as they go on the wire; ``None`` for all."""
+    only: dict[str, object] = {}
+    if capabilities:
+        only["capabilities"] = _limits.identifiers(capabilities, "only_capabilities")
+    if tenants:
+        only["tenants"] = _limits.identifiers(tenants, "only_tenants")
+    return only or None

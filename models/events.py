@@ -78,6 +78,16 @@ class EventAboutTask(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Only:
+    """The kinds of tasks that an agent takes; it refuses all others. What is empty refuses none."""
+
+    capabilities: Capabilities = field(default_factory=list)
+    """Tasks that require at least one of these, by themselves or for their coalition."""
+    tenants: Annotated[list[Id], Field(max_length=256)] = field(default_factory=list)
+    """Tasks of these tenants."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentRegistered(EventAboutAgent):
     type: Literal["agent_registered"] = "agent_registered"
     capabilities: Capabilities = field(default_factory=list)
@@ -88,6 +98,7 @@ class AgentRegistered(EventAboutAgent):
     labels: Labels = field(default_factory=dict)
     version: Text | None = None
     heartbeat_interval: HeartbeatInterval = DEFAULT_HEARTBEAT_INTERVAL
+    only: Only = field(default_factory=Only)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

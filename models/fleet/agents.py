@@ -221,6 +221,8 @@ def _describe(step: Step, row: AgentRow, event: AgentRegistered) -> None:
     row.zone = event.zone
     row.version = event.version
     row.heartbeat_interval = event.heartbeat_interval
+    row.only_capabilities = sorted(set(event.only.capabilities))
+    row.only_tenants = sorted(set(event.only.tenants))
     if event.incarnation is not None:
         row.incarnation = max(row.incarnation, event.incarnation)
     row.registered_at = step.now

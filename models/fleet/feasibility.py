@@ -19,6 +19,7 @@ Reason: TypeAlias = Literal[
     "label",
     "resource",
     "slots",
+    "refuses",
     "offline",
     "error",
     "lost",
@@ -44,6 +45,7 @@ MEANING: dict[Reason, str] = {
     "label": "has not the labels that the task requires",
     "resource": "has less of a resource, even when idle, than the task requires",
     "slots": "has fewer slots, even when idle, than the task takes",
+    "refuses": "takes only tasks of other kinds, or of other tenants",
     "offline": "says that it is offline",
     "error": "says that it is in error",
     "lost": "has been silent for too long and counts as lost",
@@ -75,6 +77,8 @@ class Needs(Protocol):
     @property
     def slots(self) -> int: ...
     @property
+    def tenant(self) -> str | None: ...
+    @property
     def team(self) -> Team | None: ...
     @property
     def spread(self) -> Spread | None: ...
@@ -101,7 +105,17 @@ def never(needs: Needs, shape: Shape) -> Reason | None:
             return "resource"
     if needs.slots > shape.slots:
         return "slots"
-    return None
+    return "refuses" if _refused(needs, team, shape) else None
+
+
+def _refused(needs: Needs, team: Team | None, shape: Shape) -> bool:
+    """Whether agents of this shape take only other kinds of tasks."""
+    if shape.only_tenants and needs.tenant not in shape.only_tenants:
+        return True
+    only = shape.only_capabilities
+    if not only or not only.isdisjoint(needs.capabilities):
+        return False
+    return team is None or only.isdisjoint(team.wanted)
 
 
 def not_now(

@@ -17,7 +17,10 @@ from models.fleet.spread import Groups
 
 Bound: TypeAlias = Literal["probation", "throttled", "loaded"]
 """Why an agent gets work for fewer slots than it has; see ``feasibility.MEANING``."""
-ShapeKey: TypeAlias = tuple[tuple[str, ...], tuple[tuple[str, str], ...], tuple[tuple[str, int], ...], int]
+Names: TypeAlias = tuple[str, ...]
+ShapeKey: TypeAlias = tuple[
+    Names, tuple[tuple[str, str], ...], tuple[tuple[str, int], ...], int, Names, Names
+]
 
 
 class Shape:
@@ -32,6 +35,8 @@ class Shape:
         "key",
         "labels",
         "number",
+        "only_capabilities",
+        "only_tenants",
         "open",
         "resources",
         "slots",
@@ -44,6 +49,8 @@ class Shape:
         self.labels = dict(row.labels)
         self.resources = dict(row.resources)
         self.slots = row.slots
+        self.only_capabilities = frozenset(row.only_capabilities)
+        self.only_tenants = frozenset(row.only_tenants)
         self.agents: dict[str, Agent] = {}
         """Registered agents of this shape, by id."""
         self.open = 0
@@ -232,4 +239,6 @@ def shape_key(row: AgentRow) -> ShapeKey:
         tuple(sorted(row.labels.items())),
         tuple(sorted(row.resources.items())),
         row.slots,
+        tuple(row.only_capabilities),
+        tuple(row.only_tenants),
     )

@@ -199,6 +199,10 @@ class AgentRow(msgspec.Struct, array_like=True):
     """How many of its slots it gets work for, since too many tasks ended badly on it."""
     told: int | None = None
     """How many slots it was told to use; ``None`` for all."""
+    only_capabilities: list[str] = msgspec.field(default_factory=list)
+    """If there are any, it takes only tasks that require one of them. Sorted, without repeats."""
+    only_tenants: list[str] = msgspec.field(default_factory=list)
+    """If there are any, it takes only tasks of these tenants. Likewise."""
 
 
 class TaskRow(msgspec.Struct, array_like=True):

@@ -31,6 +31,11 @@ class Team:
     max_size: int = 0
     """Most members; with roles there are exactly so many."""
 
+    @property
+    def wanted(self) -> Capabilities:
+        """All capabilities that some member is there for."""
+        return self.cover.union(*(part.capabilities for part in self.parts))
+
     def admits(self, capabilities: Capabilities) -> bool:
         """Whether somebody with these capabilities could be of any use."""
         if self.parts:

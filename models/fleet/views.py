@@ -209,6 +209,7 @@ def _agent(agent: Agent) -> dict[str, object]:
             for name, capacity in row.resources.items()
         },
         "labels": row.labels,
+        "only": {"capabilities": row.only_capabilities, "tenants": row.only_tenants},
         "zone": row.zone,
         "version": row.version,
         "current_load": row.current_load,

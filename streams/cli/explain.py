@@ -125,6 +125,7 @@ _OF_TASKS = {
     "label": "require labels that it has not",
     "resource": "require more of a resource than it has",
     "slots": "take more slots than it has",
+    "refuses": "are not of the kinds, or tenants, that it takes",
     "no_credit": "take more slots than it has free",
     "probation": "take more slots than it gets work for until it has completed some",
     "throttled": "take more slots than it gets work for, since it failed at too many tasks lately",

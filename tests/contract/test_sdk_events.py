@@ -33,6 +33,7 @@ COMMON: dict[str, Any] = {"agent_id": "a1", "fleet": "blue", "incarnation": 3_60
                 "labels": {"tier": "gold"},
                 "version": "1.0",
                 "heartbeat_interval": 0.5,
+                "only": {"capabilities": ["sum"], "tenants": ["acme"]},
             },
         ),
         ("agent_deregistered", {"reason": "stopped"}),

@@ -73,6 +73,7 @@ class _Life:
             labels=chance.choice([{}, {"disk": "ssd"}, {"disk": "hdd", "rack": "r1"}, {"rack": "r2"}]),
             resources=chance.choice([{}, {}, {"gpu": 2}, {"gpu": 0.5}]),
             incarnation=self._offset,
+            only=chance.choice([{}, {}, {}, {"tenants": ["x"]}, {"capabilities": ["see", "weld"]}]),
         )
 
     def task(self) -> dict[str, object]:

@@ -23,6 +23,8 @@ async def test_an_agent_registers_beats_reports_and_says_goodbye(peer: Peer, con
         labels={"tier": "gold"},
         version="1.0",
         heartbeat_interval=0.1,
+        only_capabilities=["sum"],
+        only_tenants=["acme"],
         connection=connection,
     )
     async with agent:
@@ -44,6 +46,7 @@ async def test_an_agent_registers_beats_reports_and_says_goodbye(peer: Peer, con
             "labels": {"tier": "gold"},
             "version": "1.0",
             "heartbeat_interval": 0.1,
+            "only": {"capabilities": ["sum"], "tenants": ["acme"]},
         }
         == events[0]
     )

@@ -106,6 +106,8 @@ def test_a_task_just_within_the_limits_is_taken(fields: dict[str, Any]) -> None:
         ({"heartbeat_interval": 0}, "heartbeat_interval"),
         ({"zone": "z/1"}, "zone"),
         ({"version": "v" * 1025}, "version"),
+        ({"only_capabilities": "sum"}, "only_capabilities"),
+        ({"only_tenants": ["a b"]}, "only_tenants[0]"),
         ({"on_stop": "vanish"}, "on_stop"),
     ],
 )

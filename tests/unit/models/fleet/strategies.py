@@ -37,6 +37,7 @@ events = st.one_of(
         slots=st.integers(0, 3),
         resources=st.dictionaries(st.sampled_from(["cpu", "gpu"]), amounts, max_size=2),
         incarnation=st.integers(0, 3),
+        only=st.sampled_from([{}, {}, {"tenants": ["x"]}, {"capabilities": ["saw"]}]),
     ),
     _event("agent_deregistered", agent_id=agent_ids),
     _event(

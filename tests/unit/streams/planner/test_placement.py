@@ -430,6 +430,7 @@ def fleets(draw: st.DrawFn) -> tuple[list[dict[str, object]], list[dict[str, obj
             "zone": draw(zones),
             "labels": draw(labels),
             "resources": {"gpu": draw(st.sampled_from([0, 1, 2.5]))},
+            "only": draw(st.sampled_from([{}, {}, {"tenants": ["x"]}, {"capabilities": SKILLS[:1]}])),
         }
         for number in range(draw(st.integers(0, 6)))
     ]
