@@ -177,8 +177,8 @@ class Agent:
             bounds.append((min(row.limit, slots), "probation"))
         if row.cap is not None:
             bounds.append((min(row.cap, slots), "throttled"))
-        if row.taken:
-            bounds.append((max(slots - row.taken, min(1, slots)), "loaded"))
+        if row.taken and slots > 1:
+            bounds.append((max(slots - row.taken, 1), "loaded"))
         return bounds
 
     @property

@@ -129,6 +129,16 @@ def test_one_slot_is_left_whatever_the_gauge_says(log: FleetLog) -> None:
     assert log.explain("t2")["counts"] in ({"loaded": 1, "cordoned": 1}, {"cordoned": 1, "eligible": 1})
 
 
+def test_an_agent_of_one_slot_keeps_it_and_people_know(log: FleetLog) -> None:
+    log.agent("a2", slots=1)
+    log.now += SIZE - log.now % SIZE
+    window(log, 1.0, "a2")
+    said = window(log, 1.0, "a2")
+    assert [alert["reason"] for alert in said.alerts()] == ["background_load"]
+    assert not said.directives()
+    assert slots(log, "a2") == {"total": 1, "usable": 1, "held": 0, "bounds": {}}
+
+
 def test_two_windows_that_agree_give_the_slots_back(log: FleetLog) -> None:
     window(log, 0.5)
     window(log, 0.5)
