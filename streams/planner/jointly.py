@@ -54,8 +54,7 @@ class Wish:
 def cheapest(room: Room, wish: Wish) -> Seats | None:
     """The cheapest team that there is now."""
     able = room.able(wish.task, room.eligible(wish.task_class), wish.without)
-    capabilities = [room.agent(position).shape.capabilities for position in able.tolist()]
-    chosen = choose(wish.team, capabilities, room.costs(wish.task, able))
+    chosen = choose(wish.team, lambda name: room.having(name)[able], room.costs(wish.task, able))
     return None if chosen is None else [(int(able[number]), role) for number, role in chosen]
 
 

@@ -69,6 +69,8 @@ CONSTRAINTS = (
 
 _TASK_OVERHEAD = 200
 """Work units that a task costs beside the agents that are looked at for it."""
+_WEIGHING_SHARE = 4
+"""A part of what is left of the budget, of so many, is for weighing coalitions against each other."""
 _FILL_PER_TASK = 8_000
 """Work units that are spent on tasks which are placed together, for each of them."""
 
@@ -361,7 +363,7 @@ class _Round:
     def _form(self, taken: Sequence[_Taken]) -> None:
         """Coalitions for tasks of one band, each with all of its members or none."""
         wishes = [self._wish(one.task, one.task_class) for one in taken]
-        work = min(max(self._budget, 0), jointly.work_of(wishes))
+        work = min(max(self._budget, 0) // _WEIGHING_SHARE, jointly.work_of(wishes))
         self._budget -= work
         found = jointly.teams(self._room, wishes, self._planning.objective.unplaced, work)
         for one, wish, seats in zip(taken, wishes, found, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 
 import numpy as np
@@ -12,7 +12,7 @@ from models.fleet.backlog import TaskClass
 from models.fleet.columns import Columns
 from models.fleet.costs import cost_of
 from models.fleet.feasibility import Needs
-from models.fleet.roster import Agent
+from models.fleet.roster import Agent, Shape
 from models.fleet.rows import TaskRow
 from models.fleet.spread import Groups, Spread
 from models.objective import Weights
@@ -48,6 +48,8 @@ class Room:
         """What is left of each resource that somebody asked for, in millionths."""
         self._eligible: dict[str, Ints] = {}
         self._penalties: dict[tuple[str | None, tuple[tuple[str, str], ...]], Ints | None] = {}
+        self._having: dict[str, NDArray[np.bool_]] = {}
+        self._shapes: tuple[list[Shape], Ints] | None = None
         self._places: dict[str, tuple[dict[str | None, int], Ints]] = {}
         """For each thing that groups are spread by, the number of each place, and of every agent that of its
         own."""
@@ -144,6 +146,14 @@ class Room:
         whole: Ints = costs.astype(np.int64)
         return whole
 
+    def having(self, capability: str) -> NDArray[np.bool_]:
+        """Whether each agent has the capability, which its shape says."""
+        found = self._having.get(capability)
+        if found is None:
+            found = self._by_shape(lambda shape: capability in shape.capabilities)
+            self._having[capability] = found
+        return found
+
     def units(self, task: TaskRow, positions: Ints, slots: int, most: int) -> tuple[Ints, Ints]:
         """These agents, each as often as it has room for so many slots, and what the task costs each time.
 
@@ -217,14 +227,16 @@ class Room:
         return left
 
     def _unlike(self, labels: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
-        """Whether each agent lacks some of these labels, which its shape says."""
-        shapes: NDArray[np.int64]
-        shapes, first, place = np.unique(self._shape_of, return_index=True, return_inverse=True)
-        unlike = np.zeros(len(shapes), np.bool_)
-        for number, position in enumerate(first.tolist()):
-            has = self.agent(position).shape.labels
-            unlike[number] = any(has.get(name) != value for name, value in labels)
-        found: NDArray[np.bool_] = unlike[place]
+        """Whether each agent lacks some of these labels."""
+        return self._by_shape(lambda shape: any(shape.labels.get(name) != value for name, value in labels))
+
+    def _by_shape(self, is_so: Callable[[Shape], bool]) -> NDArray[np.bool_]:
+        """For each agent whether it is so for its shape."""
+        if self._shapes is None:
+            _, first, place = np.unique(self._shape_of, return_index=True, return_inverse=True)
+            self._shapes = [self.agent(position).shape for position in first.tolist()], place
+        shapes, place = self._shapes
+        found: NDArray[np.bool_] = np.array([is_so(shape) for shape in shapes], np.bool_)[place]
         return found
 
     def _position(self, agent_id: str) -> int | None:

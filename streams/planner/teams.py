@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.fleet.team import Capabilities, Part, Team
+from models.fleet.team import Part, Team
 from streams.planner.covers import NOBODY, cheapest_cover
 from streams.planner.waterfill import Ints
 
@@ -19,12 +20,16 @@ _MOST = 64
 is always left that no other role has taken."""
 
 
-def choose(team: Team, capabilities: Sequence[Capabilities], costs: Ints) -> Chosen | None:
+Has: TypeAlias = Callable[[str], NDArray[np.bool_]]
+"""Of each candidate whether it has a capability."""
+
+
+def choose(team: Team, has: Has, costs: Ints) -> Chosen | None:
     """The members of a team.
 
     Args:
         team: What they must be together.
-        capabilities: Of each candidate.
+        has: What each candidate can do.
         costs: Of each candidate, 0 or more; unlike, or ties go to the first.
 
     Returns:
@@ -32,18 +37,14 @@ def choose(team: Team, capabilities: Sequence[Capabilities], costs: Ints) -> Cho
         team.
     """
     if team.parts:
-        return _by_roles(team.parts, capabilities, costs)
-    return _by_cover(sorted(team.cover), team.max_size, capabilities, costs)
+        return _by_roles(team.parts, has, costs)
+    return _by_cover(sorted(team.cover), team.max_size, has, costs)
 
 
-def _by_cover(
-    cover: Sequence[str], max_size: int, capabilities: Sequence[Capabilities], costs: Ints
-) -> Chosen | None:
-    known: dict[Capabilities, int] = {}
-    for one in capabilities:
-        if one not in known:
-            known[one] = sum(1 << bit for bit, capability in enumerate(cover) if capability in one)
-    sets = np.array([known[one] for one in capabilities], np.int64)
+def _by_cover(cover: Sequence[str], max_size: int, has: Has, costs: Ints) -> Chosen | None:
+    sets = np.zeros(len(costs), np.int64)
+    for bit, capability in enumerate(cover):
+        sets |= has(capability).astype(np.int64) << bit
     order = np.argsort(costs, kind="stable")
     # For each set the place, in that order, of the cheapest who has all of it, or more.
     first = np.full(1 << len(cover), len(order), np.int64)
@@ -57,16 +58,18 @@ def _by_cover(
     return [(int(order[first[part]]), None) for part in parts] or None
 
 
-def _by_roles(parts: Sequence[Part], capabilities: Sequence[Capabilities], costs: Ints) -> Chosen | None:
+def _by_roles(parts: Sequence[Part], has: Has, costs: Ints) -> Chosen | None:
     """Each place goes to the cheapest who is left; who could do something else makes way if need be.
 
     Augmenting paths (Kuhn, Naval Research Logistics Quarterly 2, 1955): if there is a complete team, one is found.
     """
-    order = np.argsort(costs, kind="stable").tolist()
-    able = []
+    order = np.argsort(costs, kind="stable")
+    able: list[list[int]] = []
     for part in parts:
-        fits = (number for number in order if capabilities[number].issuperset(part.capabilities))
-        able.append([number for number, _ in zip(fits, range(_MOST), strict=False)])
+        fits = np.ones(len(costs), np.bool_)
+        for capability in part.capabilities:
+            fits &= has(capability)
+        able.append(order[fits[order]][:_MOST].tolist())
     places = [number for number, part in enumerate(parts) for _ in range(part.count)]
     places.sort(key=lambda number: (len(able[number]), number))  # the scarce ones first
     holder: dict[int, int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -9,10 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.fleet.team import Capabilities, Part, Team
-from streams.planner.teams import choose
+from streams.planner.teams import Has, choose
 
 SKILLS = ["a", "b", "c", "d"]
 capabilities = st.frozensets(st.sampled_from(SKILLS), max_size=3)
+
+
+def has(have: Sequence[Capabilities]) -> Has:
+    return lambda capability: np.array([capability in one for one in have], np.bool_)
 
 
 @st.composite
@@ -29,7 +34,7 @@ def test_a_cover_is_the_cheapest_there_is(
 ) -> None:
     have, costs = some
     team = Team(cover=cover, max_size=max_size)
-    chosen = choose(team, have, np.array(costs, np.int64))
+    chosen = choose(team, has(have), np.array(costs, np.int64))
     covers = [
         members
         for size in range(1, max_size + 1)
@@ -59,7 +64,7 @@ def test_a_crew_is_found_whenever_there_is_one(
     if not parts:
         return
     team = Team(parts, max_size=sum(part.count for part in parts))
-    chosen = choose(team, have, np.array(costs, np.int64))
+    chosen = choose(team, has(have), np.array(costs, np.int64))
     if chosen is None:
         assert not _is_feasible(parts, have)
         return
@@ -79,10 +84,10 @@ def _is_feasible(parts: tuple[Part, ...], have: list[Capabilities]) -> bool:
 
 def test_the_cheapest_play_a_role_that_all_can() -> None:
     team = Team((Part("x", frozenset(), 2),), max_size=2)
-    assert choose(team, [frozenset()] * 4, np.array([3, 1, 2, 1])) == [(1, "x"), (3, "x")]
+    assert choose(team, has([frozenset()] * 4), np.array([3, 1, 2, 1])) == [(1, "x"), (3, "x")]
 
 
 def test_two_hundred_who_cost_nothing_make_no_crowd() -> None:
     team = Team(cover=frozenset(SKILLS), max_size=4)
     have = [frozenset(SKILLS[: 1 + number % 4]) for number in range(200)]
-    assert choose(team, have, np.zeros(200, np.int64)) == [(3, None)]
+    assert choose(team, has(have), np.zeros(200, np.int64)) == [(3, None)]
