@@ -23,6 +23,7 @@ class Columns:
     Attributes:
         agents: Those that are registered.
         slots: For how many slots each may be given work.
+        whole: How many it has; one task that fits into them is left to it in any case.
         held: How many are taken.
         slowness: See :func:`models.objective.slowness`.
         zones: A number for each agent's zone; ``zone_numbers`` says which.
@@ -40,6 +41,7 @@ class Columns:
         "shapes",
         "slots",
         "slowness",
+        "whole",
         "zone_numbers",
         "zones",
     )
@@ -75,8 +77,8 @@ class Columns:
         self.agents = [agent for agent in agents if agent.registered]
         self._positions = {agent.id: position for position, agent in enumerate(self.agents)}
         self.zone_numbers = {}
-        self.slots, self.held, self.slowness, self.zones, self.shapes = np.zeros(
-            (5, len(self.agents)), np.int64
+        self.slots, self.whole, self.held, self.slowness, self.zones, self.shapes = np.zeros(
+            (6, len(self.agents)), np.int64
         )
         self.open = np.zeros(len(self.agents), np.bool_)
         self._write(range(len(self.agents)))
@@ -86,6 +88,7 @@ class Columns:
         where = np.array(positions, np.int64)
         numbers = self.zone_numbers
         self.slots[where] = [agent.credits for agent in agents]
+        self.whole[where] = [agent.shape.slots for agent in agents]
         self.held[where] = [agent.held_slots for agent in agents]
         self.slowness[where] = [objective.slowness(agent.row.speed) for agent in agents]
         self.zones[where] = [numbers.setdefault(agent.row.zone, len(numbers)) for agent in agents]

@@ -4,7 +4,8 @@ The ledger says what is outstanding; an agent's own reports come late and are ne
 do other things, too, or still be at work on something that the coordinator has given up: then it reports more load
 than its directives explain, window after window. Where it does so in two windows running, the report is adopted:
 the slots that others take are not given away, until two windows running show that they are free again. One slot
-is left to it in any case, so that a gauge that means something else cannot keep an agent, or a whole fleet, idle.
+is left to it in any case, and one task of any size while it has none, so that a gauge that means something else
+cannot keep an agent, or a whole fleet, idle.
 
 The opposite cannot be adopted: an agent that says that it is idle while it has accepted work may have lost it, or
 may not measure its load at all. People are told, once.
@@ -57,8 +58,8 @@ def review(step: Step, fleet: FleetState, agent: Agent, window: WindowClosed, lo
         row.drifted = min(max(before, 0) + 1, _TWICE)
         # A burst of one window is not taken for what comes.
         row.background = more if before <= 0 else (row.background + more) / 2
-    elif more < -tolerance and load.max == 0 and _at_work_since(agent, window.start):
-        row.drifted = max(min(before, 0) - 1, -_TWICE)
+    elif before <= 0 and more < -tolerance and load.max == 0 and _at_work_since(agent, window.start):
+        row.drifted = max(before - 1, -_TWICE)
     else:
         row.drifted = before - (before > 0) + (before < 0)
     step.state.tables.agents.touch(fleet.key(agent.id))
@@ -74,6 +75,16 @@ def review(step: Step, fleet: FleetState, agent: Agent, window: WindowClosed, lo
         step.alert_seldom(fleet, "drift", agent.id, "idle_with_work", {**told, "tasks": len(agent.live)})
     elif row.drifted <= 0 and row.taken:
         _take(step, fleet, agent, 0, "agrees", told)
+
+
+def unsaid(step: Step, fleet: FleetState, agent: Agent) -> None:
+    """The agent reports in a window, but not its load: what it said of that before is forgotten."""
+    row = agent.row
+    if row.taken or row.drifted:
+        row.drifted = 0
+        step.state.tables.agents.touch(fleet.key(agent.id))
+        if row.taken:
+            _take(step, fleet, agent, 0, "unsaid", {})
 
 
 def _adopt(step: Step, fleet: FleetState, agent: Agent, told: dict[str, object]) -> None:
@@ -96,4 +107,6 @@ def _take(
 
 
 def _at_work_since(agent: Agent, since: int) -> bool:
-    return any(row.accepted and row.accepted_at <= since for row in agent.live.values())
+    return any(
+        row.type == "assign_task" and row.accepted and row.accepted_at <= since for row in agent.live.values()
+    )

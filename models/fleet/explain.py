@@ -350,7 +350,7 @@ def _pending_reason(
 
 
 def _excess(fleet: FleetState, task: TaskRow) -> Excess | None:
-    members = 1 if task.team is None else task.team.max_size
+    members = 1 if task.team is None else task.team.least
     return excess(fleet.policy.planning, fleet.holdings, task.tenant, task, members)
 
 

@@ -128,8 +128,11 @@ def not_now(
         return away
     if now < skipped_until:
         return "cooling_down"
-    if agent.held_slots + needs.slots > agent.credits:
-        return "no_credit" if agent.held_slots + needs.slots > agent.shape.slots else agent.bound
+    then = agent.held_slots + needs.slots
+    if then > agent.shape.slots:
+        return "no_credit"
+    if then > agent.credits and agent.held_slots:  # one task at least, however large, is left to it
+        return agent.bound
     for name, amount in needs.resources.items():
         if agent.held_resources.get(name, 0) + amount > agent.shape.resources.get(name, 0):
             return "resource_held"

@@ -154,6 +154,8 @@ def _check_agents(state: State, fleet: FleetState) -> None:
     assert fleet.groups.as_dict() == groups, f"fleet {fleet.name} miscounts its groups"
     tripped = sum(agent.registered and agent.row.tripped_until > 0 for agent in fleet.agents.values())
     assert fleet.tripped == tripped, f"fleet {fleet.name} miscounts its open breakers"
+    bounded = {a.id for a in fleet.agents.values() if a.registered and (a.row.cap is not None or a.row.taken)}
+    assert fleet.bounded.keys() == bounded, f"fleet {fleet.name} bounds others than it says"
     for agent in fleet.agents.values():
         assert agent.row.limit is not None or not agent.row.tripped_until, f"breaker of {agent.id}"
     held_back = {agent.id for agent in silent if agent.row.held_since}
@@ -185,8 +187,9 @@ def _check_columns(fleet: FleetState) -> None:
     for position, agent in enumerate(columns.agents):
         assert columns.position(agent.id) == position, f"{agent.id} stands elsewhere in the columns"
         zone = columns.zone_numbers[agent.row.zone]
-        numbers = (agent.credits, agent.held_slots, slowness(agent.row.speed), zone, agent.shape.number)
-        kept = (columns.slots, columns.held, columns.slowness, columns.zones, columns.shapes)
+        slots = (agent.credits, agent.shape.slots, agent.held_slots)
+        numbers = (*slots, slowness(agent.row.speed), zone, agent.shape.number)
+        kept = (columns.slots, columns.whole, columns.held, columns.slowness, columns.zones, columns.shapes)
         assert tuple(int(column[position]) for column in kept) == numbers, f"columns of {agent.id}"
         assert columns.open[position] == agent.open, f"columns have {agent.id} open or not"
 

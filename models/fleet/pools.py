@@ -21,6 +21,8 @@ class Use:
     """What its live directives hold."""
     wanted: int = 0
     """What its pending tasks would."""
+    largest: int = 0
+    """What one of its tasks needs at the most, on all its agents together."""
 
     @property
     def demand(self) -> int:
@@ -51,10 +53,11 @@ def pools(fleet: FleetState) -> dict[str, Pool]:
         for row in agent.live.values():
             _add(found, row.tenant, row.slots, row.resources, held=1)
     for task_class in fleet.classes.values():
-        members = 1 if task_class.team is None else task_class.team.max_size
-        times = len(task_class.queue) * members
-        if times:
-            _add(found, task_class.tenant, task_class.slots, task_class.resources, wanted=times)
+        if task_class.queue:
+            members = 1 if task_class.team is None else task_class.team.max_size
+            slots = task_class.slots * members
+            resources = {name: amount * members for name, amount in task_class.resources.items()}
+            _add(found, task_class.tenant, slots, resources, wanted=len(task_class.queue))
     return {name: found[name] for name in sorted(found)}
 
 
@@ -72,3 +75,5 @@ def _add(
             use = found.setdefault(name, Pool()).of(tenant or NOBODY)
             use.held += held * amount
             use.wanted += wanted * amount
+            if wanted:
+                use.largest = max(use.largest, amount)

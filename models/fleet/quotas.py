@@ -101,3 +101,24 @@ def excess(
         if wanted and held.get(name, 0) + wanted > bounds[name]:
             return Excess(name, bounds[name], held.get(name, 0), wanted)
     return None
+
+
+def allowance(
+    planning: PlanningPolicy, holdings: Holdings, tenant: str | None, needs: Needs, most: int
+) -> int:
+    """For how many agents, up to ``most``, the tenant may hold what such a task needs of each; at least 1."""
+    while most > 1 and excess(planning, holdings, tenant, needs, most):
+        most -= 1
+    return most
+
+
+def exhausted(planning: PlanningPolicy, holdings: Holdings, tenant: str) -> bool:
+    """Whether the tenant holds as many slots as it may, so that none of its tasks could have any."""
+    limit = limits(planning, tenant or None).get(SLOTS)
+    return limit is not None and holdings.of(tenant).get(SLOTS, 0) + MICRO > limit
+
+
+def holds_back(planning: PlanningPolicy, holdings: Holdings, needs: Needs) -> bool:
+    """Whether a limit keeps all such tasks, of a tenant's class, from being placed."""
+    members = 1 if needs.team is None else needs.team.least
+    return excess(planning, holdings, needs.tenant or None, needs, members) is not None

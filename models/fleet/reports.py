@@ -10,7 +10,7 @@ import sys
 from math import fsum, sqrt
 
 from models import histogram
-from models.fleet import overload, quotas
+from models.fleet import overload, quotas, throttle
 from models.fleet.feasibility import available, unavailable
 from models.fleet.rows import DirectiveRow, TaskRow, WindowRow
 from models.fleet.state import FleetState
@@ -77,6 +77,7 @@ def report(step: Step, key: str, due: int) -> None:
         return
     table.delete(key)
     fleet = step.state.fleets[row.fleet]
+    throttle.forget_silent(step, fleet, row.start)
     output = Report(
         fleet=fleet.name,
         start=row.start,
@@ -131,7 +132,7 @@ def _queue(fleet: FleetState) -> dict[str, int]:
     for task_class in fleet.classes.values():
         if task_class.impossible:
             counts["impossible"] += len(task_class.queue)
-        elif quotas.excess(fleet.policy.planning, fleet.holdings, task_class.tenant or None, task_class):
+        elif quotas.holds_back(fleet.policy.planning, fleet.holdings, task_class):
             counts["quota"] += len(task_class.queue)
         elif task_class.team is not None:
             counts["coalition"] += len(task_class.queue)

@@ -212,9 +212,9 @@ class Agent:
         copy.held_resources = dict(self.held_resources)
         return copy
 
-    def without(self, task: TaskRow) -> Agent:
+    def without(self, task: TaskRow, groups: Groups | None = None) -> Agent:
         """A draft of it that has not this task, which it holds."""
-        draft = self.draft()
+        draft = self.draft(groups)
         draft.reserve(-task.slots, {name: -amount for name, amount in task.resources.items()})
         return draft
 

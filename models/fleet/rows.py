@@ -199,6 +199,8 @@ class AgentRow(msgspec.Struct, array_like=True):
     """How many of its slots it gets work for, since too many tasks ended badly on it."""
     told: int | None = None
     """How many slots it was told to use; ``None`` for all."""
+    reviewed: int = 0
+    """Event time up to which its windows have been looked at."""
     only_capabilities: list[str] = msgspec.field(default_factory=list)
     """If there are any, it takes only tasks that require one of them. Sorted, without repeats."""
     only_tenants: list[str] = msgspec.field(default_factory=list)

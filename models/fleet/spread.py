@@ -80,11 +80,14 @@ class Groups:
 
     def counts(self, spread: Spread) -> Mapping[str | None, int]:
         """Of each place how many of the group are there; of those that are not named, none."""
+        held = self.held(spread.group)
+        if not held:
+            return {}
         by_place = self._counts.setdefault(spread.group, {})
         counts = by_place.get(spread.by)
         if counts is None:
             counts = {}
-            for agent_id, count in self.held(spread.group).items():
+            for agent_id, count in held.items():
                 place = spread.place(self._agents[agent_id].row)
                 counts[place] = counts.get(place, 0) + count
             by_place[spread.by] = counts

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from models.fleet import held, tenants
+from models.fleet import held, quotas, tenants
 from models.fleet.backlog import TaskClass, latest_start, rank
 from models.fleet.columns import Columns
 from models.fleet.feasibility import available, standing
@@ -36,6 +36,7 @@ class FleetState:
     __slots__ = (
         "agents",
         "at_work",
+        "bounded",
         "classes",
         "columns",
         "degraded",
@@ -76,6 +77,8 @@ class FleetState:
         """Ids of these latter."""
         self.tripped = 0
         """Registered agents whose breaker is open."""
+        self.bounded: dict[str, None] = {}
+        """Ids of registered agents that get work for fewer slots, for their errors or for load of others."""
         self.throttled = 0
         """Registered agents that failed at too many tasks lately."""
         self.at_work: dict[int, int] = {}
@@ -138,7 +141,11 @@ class State:
             for agent in fleet.agents.values():
                 agent.row.held = []  # counted by spans of another size
                 self.tables.agents.touch(fleet.key(agent.id))
+        limited = [tenant for tenant in fleet.waiting if self._exhausted(fleet, tenant)]
         fleet.policy = policy
+        for tenant in sorted(limited):
+            if not self._exhausted(fleet, tenant):
+                self._level(fleet, tenant)
         fleet.row.policy = policy_to_wire(policy)
         self.touch_fleet(fleet)
         self.timers.moments_are(list(self._moments()))  # promotions of waiting tasks come sooner or later now
@@ -183,6 +190,10 @@ class State:
         if throttled != agent.throttled:
             agent.throttled = throttled
             fleet.throttled += 1 if throttled else -1
+        if agent.registered and (agent.row.cap is not None or agent.row.taken):
+            fleet.bounded[agent.id] = None
+        else:
+            fleet.bounded.pop(agent.id, None)
         if agent.row.held_since:
             fleet.held_back[agent.id] = None
         else:
@@ -252,8 +263,7 @@ class State:
         task_class.enqueue(task)
         tenant = task_class.tenant
         if tenant not in fleet.waiting:
-            tenants.begin_to_wait(fleet.row.served, tenant, fleet.waiting)
-            self.touch_fleet(fleet)
+            self._level(fleet, tenant)
         _count_up(fleet.waiting, tenant)
         key = fleet.key(task.task_id)
         if task.deadline is not None:
@@ -333,12 +343,24 @@ class State:
         if row.group is not None:
             fleet.groups.leave(row.group, row.agent_id)
         if row.tenant is not None:
+            before = self._exhausted(fleet, row.tenant)
             fleet.holdings.add(row.tenant, row.slots, row.resources, -1)
+            if before and row.tenant in fleet.waiting and not self._exhausted(fleet, row.tenant):
+                self._level(fleet, row.tenant)
         self._reopen(fleet, agent)
         if row.is_single:
             _count_down(fleet.at_work, self.task_of(fleet, row).standing)
         if self.timers.crowded(len(self.tables.directives)):
             self.timers.directives_are(self._directive_dues())
+
+    def _level(self, fleet: FleetState, tenant: str) -> None:
+        """The tenant begins to wait for its turn; who holds all it may has none."""
+        others = (other for other in fleet.waiting if other != tenant and not self._exhausted(fleet, other))
+        tenants.begin_to_wait(fleet.row.served, tenant, others)
+        self.touch_fleet(fleet)
+
+    def _exhausted(self, fleet: FleetState, tenant: str) -> bool:
+        return quotas.exhausted(fleet.policy.planning, fleet.holdings, tenant)
 
     def _hold(self, fleet: FleetState, agent: Agent, directive_id: str, row: DirectiveRow) -> None:
         """The agent has one live directive more."""

@@ -36,6 +36,11 @@ class Team:
         """All capabilities that some member is there for."""
         return self.cover.union(*(part.capabilities for part in self.parts))
 
+    @property
+    def least(self) -> int:
+        """So many members it has at least: one alone might cover all capabilities, but roles are all played."""
+        return self.max_size if self.parts else 1
+
     def admits(self, capabilities: Capabilities) -> bool:
         """Whether somebody with these capabilities could be of any use."""
         if self.parts:

@@ -28,9 +28,11 @@ def review(step: Step, fleet: FleetState, agent: Agent) -> None:
     """A window of the agent has closed."""
     row = agent.row
     ended = row.done + row.bad
-    if ended < _FEW:
+    # Who gets nothing that it could fail at, since it gets so little, recovers by the mere passing of time.
+    calm = row.cap is not None and not row.bad
+    if ended < _FEW and not calm:
         return
-    errors = row.bad / ended
+    errors = row.bad / ended if ended else 0.0
     too_many = errors >= fleet.policy.breaker.errors
     row.done = row.bad = 0
     step.state.tables.agents.touch(fleet.key(agent.id))
@@ -53,6 +55,16 @@ def tell(step: Step, fleet: FleetState, agent: Agent) -> None:
         ledger.throttle(step, fleet, agent, use)
 
 
+def forget_silent(step: Step, fleet: FleetState, start: int) -> None:
+    """Nothing bounds an agent any more that has reported nothing in the window that began then, or later."""
+    for agent_id in sorted(fleet.bounded):
+        agent = fleet.agents[agent_id]
+        if agent.row.reviewed <= start:
+            begin_anew(agent.row)
+            step.state.agent_changed(fleet, agent)
+            tell(step, fleet, agent)
+
+
 def begin_anew(row: AgentRow) -> None:
     """The agent has started again: what was found out about it before says little now."""
     row.drifted = row.taken = row.done = row.bad = 0
@@ -60,7 +72,8 @@ def begin_anew(row: AgentRow) -> None:
 
 
 def _may_throttle(fleet: FleetState) -> bool:
-    return fleet.throttled + 1 <= max(1.0, fleet.policy.breaker.share * fleet.registered)
+    share = fleet.policy.breaker.share
+    return share > 0 and fleet.throttled + 1 <= max(1.0, share * fleet.registered)
 
 
 def _cap(step: Step, fleet: FleetState, agent: Agent, cap: int | None, errors: float, ended: int) -> None:

@@ -13,8 +13,12 @@ def hear(step: Step, fleet: FleetState, window: WindowClosed) -> None:
         agent = fleet.agents.get(agent_id)
         if agent is None or not agent.registered:
             continue
+        agent.row.reviewed = max(agent.row.reviewed, window.end)
+        step.state.tables.agents.touch(fleet.key(agent_id))
         if LOAD in metrics:
             drift.review(step, fleet, agent, window, metrics[LOAD])
+        else:
+            drift.unsaid(step, fleet, agent)
         throttle.review(step, fleet, agent)
         throttle.tell(step, fleet, agent)
     reports.collect(step, fleet, window)

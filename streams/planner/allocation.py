@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.fleet import FleetFold
-from models.fleet.pools import NOBODY, Pool, pools
+from models.fleet.pools import NOBODY, Pool, Use, pools
 from models.fleet.quotas import SLOTS
 from models.fleet.rows import MICRO
 from models.policy import DEFAULT_POLICY, PlanningPolicy
@@ -52,7 +52,11 @@ def max_min(
 
 
 def allocate(name: str, pool: Pool, planning: PlanningPolicy) -> dict[str, int]:
-    """The part of a pool that each tenant should have at the most, in millionths; no more than there is in all."""
+    """The part of a pool that each tenant should have at the most, in millionths.
+
+    No more than there is in all, but that each has what one of its tasks needs: a smaller part would be none, and
+    an allocation is in force until the next one.
+    """
     limited = (tenant for tenant, granted in planning.quotas.items() if name in granted)
     tenants = sorted({*pool.tenants, *planning.tenants, *limited})
     unit = MICRO if name == SLOTS else 1
@@ -67,7 +71,8 @@ def allocate(name: str, pool: Pool, planning: PlanningPolicy) -> dict[str, int]:
         planning.tenants,
         unit,
     )
-    return {tenant: shares[tenant] + headroom[tenant] for tenant in tenants}
+    least = {tenant: min(pool.tenants[tenant].largest, quotas[tenant]) for tenant in pool.tenants}
+    return {tenant: max(shares[tenant] + headroom[tenant], least.get(tenant, 0)) for tenant in tenants}
 
 
 def resources(fold: FleetFold, fleet_name: str) -> dict[str, Any]:
@@ -83,30 +88,36 @@ def resources(fold: FleetFold, fleet_name: str) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     proposed: dict[str, dict[str, float]] = {}
     for name, pool in found.items():
-        shares = allocate(name, pool, planning)
-        tenants = {}
+        # Where nobody who has some gets work now, which need not remain so, nothing is proposed.
+        shares = allocate(name, pool, planning) if pool.capacity else {}
+        tenants = {tenant: _shown(planning, tenant, name, pool.of(tenant), None) for tenant in pool.tenants}
         for tenant, share in shares.items():
-            use = pool.of(tenant)
-            tenants[tenant] = {
-                "held": use.held / MICRO,
-                "wanted": use.wanted / MICRO,
-                "quota": planning.quotas.get(tenant, {}).get(name),
-                "allocation": planning.allocations.get(tenant, {}).get(name),
-                "proposed": share / MICRO,
-            }
+            tenants[tenant] = _shown(planning, tenant, name, pool.of(tenant), share)
             if tenant != NOBODY:
                 proposed.setdefault(tenant, {})[name] = share / MICRO
         shown[name] = {
             "capacity": pool.capacity / MICRO,
             "held": sum(use.held for use in pool.tenants.values()) / MICRO,
             "wanted": sum(use.wanted for use in pool.tenants.values()) / MICRO,
-            "tenants": tenants,
+            "tenants": dict(sorted(tenants.items())),
         }
     return {
         "fleet": fleet_name,
         "pools": shown,
         "patch": _patch(planning, proposed),
         "version": (0 if fleet is None else fleet.policy.version) + 1,
+    }
+
+
+def _shown(
+    planning: PlanningPolicy, tenant: str, name: str, use: Use, share: int | None
+) -> dict[str, float | None]:
+    return {
+        "held": use.held / MICRO,
+        "wanted": use.wanted / MICRO,
+        "quota": planning.quotas.get(tenant, {}).get(name),
+        "allocation": planning.allocations.get(tenant, {}).get(name),
+        "proposed": None if share is None else share / MICRO,
     }
 
 

@@ -52,6 +52,8 @@ def work_of(placed: Sequence[Placed]) -> int:
 
 
 _OVERHEAD = 500
+_MOST_LEVELS = 64
+"""Slots of one agent that are looked at one by one."""
 
 
 def lower_bound(agents: Agents, placed: Sequence[Placed], weights: Weights) -> int:
@@ -105,6 +107,11 @@ class _Slots:
         total, level = 0, 0
         left = np.flatnonzero(self.free)
         while len(left):
+            if level == _MOST_LEVELS:
+                # No further slot gains more than this one: that is enough, and a bound of its own.
+                used = (self._used[left] + level).astype(np.float64)
+                costs = np.rint(self._load * (2 * used + 1) / self._slots[left]).astype(np.int64)
+                return total + int((np.maximum(prices[left] - costs, 0) * (self.free[left] - level)).sum())
             used = (self._used[left] + level).astype(np.float64)
             costs = np.rint(self._load * (2 * used + 1) / self._slots[left]).astype(np.int64)
             gains = prices[left] - costs

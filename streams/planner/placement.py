@@ -24,7 +24,7 @@ import numpy as np
 from models.fleet import coalitions, tenants
 from models.fleet.backlog import Rank, TaskClass
 from models.fleet.feasibility import feasibility
-from models.fleet.quotas import excess
+from models.fleet.quotas import allowance, excess
 from models.fleet.roster import Agent
 from models.fleet.rows import CoalitionRow, TaskRow
 from models.fleet.team import Team
@@ -67,6 +67,10 @@ CONSTRAINTS = (
     "coalition",
 )
 
+_GLANCE = 20
+"""Work units that it costs to see that a tenant holds all it may."""
+_IN_VAIN = 8
+"""To find that there is no room for a class costs one part, of so many, of what placing its tasks does."""
 _TASK_OVERHEAD = 200
 """Work units that a task costs beside the agents that are looked at for it."""
 _WEIGHING_SHARE = 4
@@ -261,17 +265,23 @@ class _Round:
                 head.served = served
                 heappush(self._heads, head)
                 continue
+            team = task_class.team
+            least, members = (1, 1) if team is None else (team.least, team.max_size)
+            if self._limited and excess(
+                self._planning, holdings, task_class.tenant or None, task_class, least
+            ):
+                self._budget -= _GLANCE
+                postponed.append(head)
+                continue
             if task_class.id not in left:
                 left[task_class.id] = self._room.room_for(task_class)
-                self._budget -= len(self._room.eligible(task_class)) + PORTION_OVERHEAD
+                work = len(self._room.eligible(task_class)) + PORTION_OVERHEAD
                 if not left[task_class.id]:
+                    self._budget -= work // _IN_VAIN
                     self._full.add(task_class.id)
                     continue
-            members = 1 if task_class.team is None else task_class.team.max_size
-            if not left[task_class.id] or (
-                self._limited
-                and excess(self._planning, holdings, task_class.tenant or None, task_class, members)
-            ):
+                self._budget -= work
+            if not left[task_class.id]:
                 postponed.append(head)
                 continue
             self._budget -= _TASK_OVERHEAD
@@ -285,7 +295,7 @@ class _Round:
                 taken.append(_Taken(rank, task, task_class))
                 asked += members
                 if self._limited and task.tenant is not None:
-                    holdings.add(task.tenant, task.slots, task.resources, members)
+                    holdings.add(task.tenant, task.slots, task.resources, least)
                 left[task_class.id] = max(0, left[task_class.id] - members)
                 room -= task.slots * members
                 if self._tenants_share:
@@ -399,7 +409,7 @@ class _Round:
         missing = task.team.missing(coalitions.members_of(row))
         if missing is None or self._budget <= 0 or self._asked >= MAX_ENTRIES:
             return None
-        if excess(self._planning, self._holdings, task.tenant, task, missing.max_size):
+        if excess(self._planning, self._holdings, task.tenant, task, missing.least):
             return None
         wish = self._wish(task, self._snapshot.class_of(task), missing, row)
         seats = jointly.cheapest(self._room, wish)
@@ -416,6 +426,9 @@ class _Round:
         """What is sought for a task, beside the members that it has."""
         team = team or task.team
         assert team is not None
+        if self._limited and not team.parts:
+            most = allowance(self._planning, self._holdings, task.tenant, task, team.max_size)
+            team = Team(cover=team.cover, max_size=most)
         self._budget -= len(self._room.eligible(task_class)) + (1 << len(team.cover))
         members = () if row is None else (member.agent_id for member in row.members)
         return Wish(task, task_class, team, [*self._skipped(task), *members])
@@ -424,6 +437,8 @@ class _Round:
         """Reserve a team; ``None`` if the one feasibility function has something against it."""
         task = wish.task
         drafts = [self._draft(position) for position, _ in seats]
+        if self._limited and excess(self._planning, self._holdings, task.tenant, task, len(seats)):
+            return None
         if any(feasibility(task, draft, self._snapshot.now) != "eligible" for draft in drafts):
             return None
         for (position, _), draft in zip(seats, drafts, strict=True):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from models.fleet.backlog import TaskClass
 from models.fleet.feasibility import feasibility
-from models.fleet.quotas import excess
+from models.fleet.quotas import Holdings, excess
 from models.fleet.roster import Agent
 from models.fleet.rows import DirectiveRow, TaskRow
 from models.fleet_records import ProposedPreemption
@@ -41,7 +41,8 @@ def preempt(
     if not planning.preemption or not snapshot.at_work:
         return [], 0
     least = min(snapshot.at_work) + planning.preemption
-    urgent = _urgent(snapshot, planning, placed, least)
+    holdings, groups = snapshot.holdings.draft(), snapshot.groups.draft()
+    urgent = _urgent(snapshot, placed, least, holdings)
     if not urgent or budget <= 0:
         return [], 0
     victims = [
@@ -60,7 +61,13 @@ def preempt(
                 break
             if victim.agent.shape.key not in task_class.capable:
                 continue
-            if feasibility(task, victim.agent.without(victim.task), snapshot.now) == "eligible":
+            if _exceeds(planning, holdings, task, victim.task):
+                continue
+            agent = victim.agent.without(victim.task, groups)
+            if feasibility(task, agent, snapshot.now) == "eligible":
+                _exchange(holdings, victim.task, task)
+                if task.spread is not None:
+                    groups.join(task.spread.group, agent.id)
                 found.append(
                     ProposedPreemption(
                         task_id=victim.task.task_id,
@@ -74,8 +81,27 @@ def preempt(
     return found, spent
 
 
+def _exceeds(planning: PlanningPolicy, holdings: Holdings, task: TaskRow, victim: TaskRow) -> bool:
+    """Whether the task's tenant would hold more than it may, even after the victim has given way."""
+    if task.tenant is None or not (planning.quotas or planning.allocations):
+        return False
+    then = holdings.draft()
+    if victim.tenant == task.tenant:
+        then.add(task.tenant, victim.slots, victim.resources, -1)
+    return excess(planning, then, task.tenant, task) is not None
+
+
+def _exchange(holdings: Holdings, victim: TaskRow, task: TaskRow) -> None:
+    """Note what the task's tenant will hold. That of the victim holds what it has until its agent has let go."""
+    if task.tenant is None:
+        return
+    holdings.add(task.tenant, task.slots, task.resources)
+    if victim.tenant == task.tenant:
+        holdings.add(task.tenant, victim.slots, victim.resources, -1)
+
+
 def _urgent(
-    snapshot: FleetSnapshot, planning: PlanningPolicy, placed: Set[str], least: int
+    snapshot: FleetSnapshot, placed: Set[str], least: int, holdings: Holdings
 ) -> list[tuple[TaskRow, TaskClass]]:
     """The most urgent tasks that might take another's place."""
     found = []
@@ -89,8 +115,10 @@ def _urgent(
             task = snapshot.task(rank[3])
             if task.task_id in placed or task.priority < least or task.retry_at > snapshot.now:
                 continue
-            over_quota = excess(planning, snapshot.holdings, task.tenant, task)
-            if not snapshot.has_claim(task) and not over_quota:
+            if snapshot.has_claim(task):
+                if task.tenant is not None:  # another gives way to it: what it takes is spoken for
+                    holdings.add(task.tenant, task.slots, task.resources)
+            else:
                 found.append((rank, task, task_class))
                 taken += 1
     found.sort(key=lambda one: one[0])

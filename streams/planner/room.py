@@ -40,6 +40,7 @@ class Room:
         """Where each stands among all agents."""
         self._shape_of = columns.shapes[among]
         self._slots = columns.slots[among]
+        self._whole = columns.whole[among]
         self._held = columns.held[among]
         self._slowness = columns.slowness[among]
         self._zone_of = columns.zones[among]
@@ -67,7 +68,7 @@ class Room:
     @property
     def free(self) -> int:
         """Slots that are left."""
-        return int((self._slots - self._held).sum())
+        return int(np.maximum(self._slots - self._held, 0).sum())
 
     def arrays(self) -> Agents:
         """As the water-fill wants them."""
@@ -91,7 +92,7 @@ class Room:
     def room_for(self, task_class: TaskClass) -> int:
         """How many tasks of the class there is room for at most, other classes left aside."""
         eligible = self.eligible(task_class)
-        left = (self._slots - self._held)[eligible] // max(task_class.slots, 1)
+        left = self._times(eligible, max(task_class.slots, 1))
         spread = task_class.spread
         if spread is None or spread.most is None:
             return int(left.sum())
@@ -120,7 +121,7 @@ class Room:
 
     def able(self, task: TaskRow, eligible: Ints, without: Iterable[str]) -> Ints:
         """Which of these agents have room for the task, some of them left out."""
-        able = self._held[eligible] + task.slots <= self._slots[eligible]
+        able = self._times(eligible, task.slots) > 0
         for name, amount in task.resources.items():
             able &= self._left_of(name)[eligible] >= amount
         for agent_id in without:
@@ -163,10 +164,18 @@ class Room:
             slots: Taken each time.
             most: So often at the most.
         """
-        times = np.minimum((self._slots - self._held)[positions] // slots, most)
+        times = np.minimum(self._times(positions, slots), most)
         repeated = np.repeat(positions, times)
         level = np.arange(len(repeated)) - np.repeat(np.cumsum(times) - times, times)
         return repeated, self.costs(task, repeated, level * slots)
+
+    def _times(self, positions: Ints, slots: int) -> Ints:
+        """How often each of these agents has room for so many slots. Whoever holds nothing has it once, if it has
+        so many at all, whatever else bounds it."""
+        held = self._held[positions]
+        times = np.maximum(self._slots[positions] - held, 0) // slots
+        whole: Ints = np.maximum(times, (held == 0) & (self._whole[positions] >= slots))
+        return whole
 
     def trial(self) -> Room:
         """A copy to try something on."""
@@ -187,7 +196,7 @@ class Room:
 
     def block(self, positions: Ints) -> None:
         """These agents get nothing more in this plan."""
-        self._held[positions] = self._slots[positions]
+        self._held[positions] = self._whole[positions]
 
     def cost(self, task: TaskRow, draft: Agent) -> int:
         """What the task costs on an agent that holds what the plan has given to it so far."""

@@ -202,3 +202,32 @@ def test_a_restored_fold_compares_alike(log: FleetLog) -> None:
     log.fold.validate()
     (alert,) = window(log, 1.0).alerts()
     assert (alert["ledger"], alert["taken"]) == (0.5, 2)
+
+
+def test_who_waits_for_the_others_of_a_coalition_has_lost_nothing(log: FleetLog) -> None:
+    log.fact("policy_changed", version=1, policy={"planning": {"reservation": 600}})
+    log.task("t1", coalition={"roles": [{"role": "r", "count": 2}]}, ack_timeout=600)
+    join = next(one for one in log.place().directives() if one["agent_id"] == "a1")
+    log.answer(join, "accepted")
+    log.now += SIZE - log.now % SIZE
+    for _ in range(3):
+        assert not window(log, 0.0).alerts("drift")
+
+
+def test_slots_return_after_two_windows_even_if_the_second_one_looks_idle(log: FleetLog) -> None:
+    window(log, 0.75)
+    window(log, 0.75)
+    log.run("t1", slots=1)
+    log.now += SIZE - log.now % SIZE
+    assert not window(log, 0.0).alerts()
+    assert [alert["reason"] for alert in window(log, 0.0).alerts()] == ["agrees"]
+
+
+def test_an_agent_that_says_no_more_how_loaded_it_is_is_taken_for_free(log: FleetLog) -> None:
+    window(log, 0.5)
+    window(log, 0.5)
+    start = log.now // 10_000 * 10
+    cpu = {"count": 9, "sum": 9.0, "mean": 1.0, "min": 1.0, "max": 1.0, "last": 1.0}
+    said = log.own("window_closed", start=start, end=start + 10, agents={"a1": {"cpu": cpu}})
+    assert [alert["reason"] for alert in said.alerts()] == ["unsaid"]
+    assert slots(log)["bounds"] == {}

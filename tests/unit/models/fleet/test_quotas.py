@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from streams.planner import WaterFillPlanner, snapshot
 from tests.unit.models.fleet.log import FleetLog
 
 
@@ -153,3 +154,72 @@ def test_a_lower_quota_takes_nothing_away(log: FleetLog) -> None:
         assert not log.place()
     log.answer(directives[2], "completed")
     assert placed(log) == ["next"]
+
+
+def test_a_cover_may_have_as_many_members_as_the_quota_allows(log: FleetLog) -> None:
+    govern(log, 2, quotas={"x": {"slots": 1}})
+    log.agent("all", capabilities=["a", "b", "c"])
+    for name in "abc":
+        log.agent(name, capabilities=[name])
+        log.works_at(name, 8.0)
+    log.task("t1", tenant="x", coalition={"cover": ["a", "b", "c"]})
+    assert [directive["agent_id"] for directive in log.place().directives()] == ["all"]
+
+
+def test_the_planner_lets_a_tenants_task_take_the_place_of_one_of_its_own(log: FleetLog) -> None:
+    govern(log, 2, preemption=1)
+    for number in range(3):
+        log.run(f"x{number}", "a1", tenant="x", priority=1)
+    for number in range(5):
+        log.run(f"n{number}", "a1" if number == 0 else "a2")
+    log.task("urgent", tenant="x", priority=9)
+    withdrawal = log.place().directive
+    assert (withdrawal["type"], withdrawal["task_id"]) == ("withdraw_task", "x0")
+
+
+def test_no_more_give_way_than_the_quota_lets_in(log: FleetLog) -> None:
+    govern(log, 2, preemption=1, quotas={"x": {"slots": 1}})
+    for number in range(8):
+        log.run(f"y{number}", "a1" if number < 4 else "a2", tenant="y", priority=1)
+    for number in range(3):
+        log.task(f"urgent{number}", tenant="x", priority=9)
+    assert len(log.place().directives()) == 1
+    assert not log.place().directives(), "its claim counts"
+
+
+def test_who_holds_all_it_may_does_not_hold_back_the_level_of_others(log: FleetLog) -> None:
+    """A newcomer begins level with those who get work, not with one whom its quota keeps from it."""
+    govern(log, 2, quotas={"x": {"slots": 0}})
+    log.task("x0", tenant="x")
+    for number in range(20):
+        log.task(f"c{number:02}", tenant="c")
+    for directive in log.place().directives():
+        log.answer(directive, "completed")
+    for number in range(20):
+        log.task(f"b{number:02}", tenant="b")
+    tenants = [directive["task_id"][0] for directive in log.place().directives()]
+    assert (tenants.count("b"), tenants.count("c")) == (4, 4)
+
+
+def test_nor_does_it_take_all_once_its_quota_is_raised(log: FleetLog) -> None:
+    govern(log, 2, quotas={"x": {"slots": 0}})
+    for number in range(20):
+        log.task(f"x{number:02}", tenant="x")
+        log.task(f"c{number:02}", tenant="c")
+    for directive in log.place().directives():
+        log.answer(directive, "completed")
+    govern(log, 3, quotas={"x": {"slots": 100}})
+    tenants = [directive["task_id"][0] for directive in log.place().directives()]
+    assert (tenants.count("x"), tenants.count("c")) == (4, 4)
+
+
+def test_many_tenants_at_their_quota_cost_a_plan_little(log: FleetLog) -> None:
+    govern(log, 2, quotas={f"t{number}": {"slots": 0} for number in range(60)})
+    for number in range(60):
+        log.task(f"blocked{number}", tenant=f"t{number}", priority=9)
+    log.task("free", priority=1)
+    view = snapshot(log.fold, "default")
+    assert view is not None
+    plan = WaterFillPlanner().plan(view, view.policy, 5_000)
+    assert plan is not None
+    assert [entry.task_id for entry in plan.directives] == ["free"]

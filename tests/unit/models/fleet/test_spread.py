@@ -146,3 +146,11 @@ def test_a_restored_fold_knows_who_is_where(log: FleetLog) -> None:
     log.fold.validate()
     log.task("t2", **spread("zone", 1))
     assert log.explain("t2")["counts"] == {"spread": 2, "eligible": 2}
+
+
+def test_a_group_that_nobody_holds_leaves_no_trace(log: FleetLog) -> None:
+    for number in range(5):
+        log.task(f"t{number}", **spread("zone", 1, group=f"g{number}"))
+        log.explain(f"t{number}")
+        log.fact("task_cancelled", task_id=f"t{number}")
+    assert log.fold.state.fleets["default"].groups._counts == {}

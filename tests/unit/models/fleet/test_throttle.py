@@ -121,3 +121,39 @@ def test_a_restored_fold_goes_on_alike(log: FleetLog) -> None:
     log.fold.validate()
     assert slots(log)["usable"] == 4
     assert not window(log, good=3, bad=3, agent_id="a2")
+
+
+def test_an_idle_agent_may_take_one_task_however_large(log: FleetLog) -> None:
+    for _ in range(3):
+        window(log, good=3, bad=3)
+    assert slots(log)["usable"] == 1
+    log.task("large", slots=3)
+    directive = log.plan(("large", "a1", 1)).directive
+    log.task("small")
+    assert log.plan(("small", "a1", 1)).directives() == []
+    log.answer(directive, "completed")
+    assert log.plan(("small", "a1", 1)).directives()
+
+
+def test_windows_without_an_error_lift_it_though_few_tasks_end(log: FleetLog) -> None:
+    window(log, good=3, bad=3)
+    bounds = []
+    for _ in range(4):
+        window(log, good=1, bad=0)
+        bounds.append(slots(log)["usable"])
+    assert bounds == [5, 6, 7, 8]
+
+
+def test_who_reports_nothing_any_more_is_bounded_no_more(log: FleetLog) -> None:
+    window(log, good=3, bad=3)
+    log.wait(30_000)
+    start = log.now // 10_000 * 10
+    log.own("window_closed", start=start, end=start + 10, agents={})
+    said = log.wait(30_000)
+    assert slots(log)["bounds"] == {}
+    assert said.directives("throttle")[-1]["payload"] is None
+
+
+def test_where_the_share_is_zero_nobody_is_throttled(log: FleetLog) -> None:
+    log.fact("policy_changed", version=1, policy={"breaker": {"share": 0}})
+    assert not window(log, good=3, bad=3)

@@ -145,3 +145,19 @@ def test_a_fleet_that_nobody_knows_has_nothing() -> None:
         "patch": None,
         "version": 1,
     }
+
+
+def test_each_tenant_has_what_one_of_its_tasks_needs(log: FleetLog) -> None:
+    log.task("z0", tenant="z", slots=6)
+    for number in range(20):
+        log.task(f"w{number}", tenant=f"w{number:02}")
+    shares = proposed(log)
+    assert shares["z"] == 6
+    assert all(share >= 1 for share in shares.values())
+
+
+def test_of_what_nobody_can_have_now_nothing_is_proposed(log: FleetLog) -> None:
+    log.fact("agent_cordoned", agent_id="a1")
+    log.fact("agent_cordoned", agent_id="a2")
+    assert proposed(log) == {"x": None, "y": None}
+    assert resources(log.fold, "default")["patch"] is None

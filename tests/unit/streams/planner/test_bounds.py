@@ -128,3 +128,10 @@ def test_a_report_says_how_far_from_the_best_plans_are() -> None:
     assert plans["count"] == 1
     assert 0 < plans["bound"] <= plans["cost"]
     assert plans["gap"] == plans["cost"] / plans["bound"] - 1
+
+
+def test_agents_of_very_many_slots_are_not_looked_at_slot_by_slot() -> None:
+    agents = Agents(array(100_000, 100_000), array(0, 0), array(1, 100_000))
+    placed = [Placed(array(0, 1), array(1), 1_000.0)]
+    bound = lower_bound(agents, placed, DEFAULT_WEIGHTS)
+    assert bound <= cost(agents, [Placed(array(0, 1), array(0), 1_000.0)])
