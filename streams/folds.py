@@ -8,7 +8,7 @@ from models.fleet import FleetFold
 from models.ingress import IngressFold
 
 if TYPE_CHECKING:
-    from streams.engine import PartitionTask
+    from streams.engine import FoldTable, PartitionTask
 
 
 def ingress_fold(task: PartitionTask) -> IngressFold:
@@ -21,3 +21,15 @@ def fleet_fold(task: PartitionTask) -> FleetFold:
     """The fold of a task of the ``fleet`` table."""
     assert isinstance(task.fold, FleetFold)
     return task.fold
+
+
+def task_of(table: FoldTable, fleet: str) -> PartitionTask:
+    """The task of the ``fleet`` table that holds a fleet.
+
+    Raises:
+        LookupError: if no open partition does.
+    """
+    for task in table.tasks.values():
+        if fleet in fleet_fold(task).fleets():
+            return task
+    raise LookupError(f"the fleet {fleet!r} is unknown here, or another worker holds it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.events import DEFAULT_FLEET
-from streams.folds import fleet_fold
+from streams.folds import fleet_fold, task_of
 from streams.planner.allocation import resources
 
 if TYPE_CHECKING:
@@ -31,11 +31,7 @@ class ResourceManager:
         Raises:
             LookupError: if another worker holds the fleet's partition.
         """
-        for task in self.fleet.tasks.values():
-            fold = fleet_fold(task)
-            if fleet in fold.fleets():
-                return resources(fold, fleet)
-        raise LookupError(f"the fleet {fleet!r} is unknown here, or another worker holds it")
+        return resources(fleet_fold(task_of(self.fleet, fleet)), fleet)
 
     async def optimize_allocation(self, fleet: str = DEFAULT_FLEET, *, apply: bool = False) -> dict[str, Any]:
         """Propose how to divide what there is, and put it into force if asked to.

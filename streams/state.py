@@ -16,7 +16,7 @@ from models.fleet.views import summary
 from models.fleet_records import LOAD
 from models.ingress.cells import OpenCells
 from models.ingress.rows import AgentRow, AgentTable, names_of
-from streams.folds import fleet_fold
+from streams.folds import fleet_fold, task_of
 
 if TYPE_CHECKING:
     from streams.engine import FoldTable
@@ -98,10 +98,7 @@ class StateManager:
         Raises:
             LookupError: if another worker holds the fleet's partition.
         """
-        for task in self.fleet.tasks.values():
-            if fleet in fleet_fold(task).fleets():
-                return SystemState(fleet, summary(fleet_fold(task), fleet))
-        raise LookupError(f"the fleet {fleet!r} is unknown here, or another worker holds it")
+        return SystemState(fleet, summary(fleet_fold(task_of(self.fleet, fleet)), fleet))
 
 
 class _AgentStates(Mapping[str, AgentState]):

@@ -59,19 +59,19 @@ def register(step: Step, fleet: FleetState, event: AgentRegistered) -> Outcome:
         _review(step, fleet, step.state.add_agent(fleet, row))
         return "applied"
     row = agent.row
-    was_gone = not agent.registered
     restarted = event.incarnation is not None and event.incarnation > row.incarnation
     if restarted:
         lose(step, fleet, agent, "agent_restarted")
     # Without a new incarnation a registration only updates the row: a draining agent stays draining.
-    if restarted or was_gone or row.status in ("offline", "error"):
+    anew = restarted or not agent.registered
+    if anew or row.status in ("offline", "error"):
         row.status = "active"
-    if restarted or was_gone:
+    if anew:
         throttle.begin_anew(row)
     row.liveness = "alive"
     _describe(step, row, event)
     changed(step, fleet, agent)
-    if restarted or was_gone:
+    if anew:
         throttle.tell(step, fleet, agent)
     return "applied"
 

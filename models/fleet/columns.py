@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models import objective
 from models.fleet.roster import Agent
-
-Ints = NDArray[np.int64]
 
 
 class Columns:

@@ -40,7 +40,7 @@ def review(step: Step, fleet: FleetState, agent: Agent, window: WindowClosed, lo
     """Compare what an agent reported in a window with what the ledger held for it then."""
     row = agent.row
     slots = agent.shape.slots
-    if not agent.registered or not slots or load.count < _SAMPLES or row.registered_at > window.start:
+    if not slots or load.count < _SAMPLES or row.registered_at > window.start:
         return
     if window.end - window.start != fleet.policy.windows.size:
         return  # of spans of that size nothing is remembered

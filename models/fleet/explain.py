@@ -6,7 +6,7 @@ The counts come from the one feasibility function and sum to the number of regis
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Set
+from collections.abc import Collection
 from heapq import nsmallest
 from itertools import chain
 
@@ -18,7 +18,7 @@ from models.fleet.backlog import Survey, rank
 from models.fleet.costs import cost_of
 from models.fleet.feasibility import MEANING, REASONS, Reason, feasibility, never, not_now, unavailable
 from models.fleet.fold import FleetFold
-from models.fleet.quotas import Excess, excess
+from models.fleet.quotas import excess
 from models.fleet.roster import Agent
 from models.fleet.rows import MICRO, EndedTaskRow, TaskRow
 from models.fleet.state import FleetState
@@ -149,7 +149,7 @@ def explain_coalition(fold: FleetFold, fleet_name: str, coalition_id: str) -> di
         )
     members = [member.agent_id for member in row.members]
     now = fold.state.clock.log_time
-    skipped = _skipped(task, now)
+    skipped = task.skipped(now)
     counts: dict[str, int] = {}
     for shape in fleet.shapes.values():
         useful = missing is None or missing.admits(shape.capabilities)
@@ -202,7 +202,7 @@ def _explain_live(fold: FleetFold, fleet: FleetState, task: TaskRow) -> dict[str
         explanation["pending_since"] = seconds(task.pending_since)
         explanation["class"] = task.class_id
         explanation["ahead_in_class"] = bisect_left(queue, rank(task))
-        over = _excess(fleet, task)
+        over = excess(fleet.policy.planning, fleet.holdings, task)
         if over is not None:
             explanation["quota"] = {
                 "tenant": task.tenant,
@@ -255,7 +255,7 @@ def _placement(fleet: FleetState, task: TaskRow, now: int) -> dict[str, object]:
         (cost_of(task, other, weights, other.held_slots), other.id)
         for shape in fleet.classes[task.class_id].capable.values()
         for group in shape.standings.values()
-        for other in _apart(task, group, frozenset(), now).get("eligible", {}).values()
+        for other in _apart(task, group, (), now).get("eligible", {}).values()
         if other is not agent
     ]
     cheapest = nsmallest(_ALTERNATIVES, others, key=lambda pair: (pair[0].total, pair[1]))
@@ -270,7 +270,7 @@ def _placement(fleet: FleetState, task: TaskRow, now: int) -> dict[str, object]:
 
 def _surveyed(fold: FleetFold, fleet: FleetState, task: TaskRow, now: int) -> Survey:
     """As :func:`survey`; at one offset it is the same for all tasks of a class that nobody refused."""
-    if _skipped(task, now) or (task.spread is not None and task.directive_id):
+    if task.skipped(now) or (task.spread is not None and task.directive_id):
         return survey(fleet, task, now)
     task_class = fleet.classes[task.class_id]
     offset = fold.state.clock.offset
@@ -286,7 +286,7 @@ def survey(fleet: FleetState, task: TaskRow, now: int) -> Survey:
     Agents of one shape and standing are looked at once for all, so that it costs no more in a large fleet.
     """
     task_class = fleet.classes[task.class_id]
-    skipped = _skipped(task, now)
+    skipped = task.skipped(now)
     counts: dict[Reason, int] = {}
     groups: dict[Reason, list[dict[str, Agent]]] = {}
     for unfit, shapes in task_class.unfit(fleet.shapes).items():
@@ -306,13 +306,8 @@ def survey(fleet: FleetState, task: TaskRow, now: int) -> Survey:
     return {str(reason): count for reason, count in ordered.items()}, found
 
 
-def _skipped(task: TaskRow, now: int) -> set[str]:
-    """Agents that are not asked yet, since they refused the task a moment ago."""
-    return {agent_id for agent_id, until in task.skips.items() if until > now}
-
-
 def _apart(
-    task: TaskRow, group: dict[str, Agent], skipped: Set[str], now: int
+    task: TaskRow, group: dict[str, Agent], skipped: Collection[str], now: int
 ) -> dict[Reason, dict[str, Agent]]:
     """Agents of one shape and standing, by what keeps them from the task."""
     first = next(iter(group.values()))
@@ -336,7 +331,7 @@ def _pending_reason(
         return "backoff"
     if fold.state.has_claim(task):
         return "preempting"
-    if _excess(fleet, task) is not None:
+    if excess(fleet.policy.planning, fleet.holdings, task):
         return "quota"
     if "eligible" in counts and _is_team(fleet, task, now):
         return "outranked" if _is_outranked(fleet, task) else "waiting_for_plan"
@@ -347,11 +342,6 @@ def _pending_reason(
     if "cooling_down" in counts:
         return "cooling_down"
     return "coalition" if "eligible" in counts else "unavailable"
-
-
-def _excess(fleet: FleetState, task: TaskRow) -> Excess | None:
-    members = 1 if task.team is None else task.team.least
-    return excess(fleet.policy.planning, fleet.holdings, task.tenant, task, members)
 
 
 def _is_outranked(fleet: FleetState, task: TaskRow) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.fleet.feasibility import available
-from models.fleet.quotas import holds_back
+from models.fleet.quotas import excess
 from models.fleet.roster import Shape, ShapeKey
 from models.fleet.state import FleetState
 from models.fleet.step import Step
@@ -32,7 +32,7 @@ def review(step: Step, fleet: FleetState) -> None:
     for task_class in fleet.classes.values():
         if not task_class.queue or task_class.impossible or task_class.has_room(fleet.shapes):
             continue
-        if not holds_back(fleet.policy.planning, fleet.holdings, task_class):
+        if not excess(fleet.policy.planning, fleet.holdings, task_class):
             demand = demands.setdefault(tuple(task_class.capabilities), _Demand())
             demand.tasks += len(task_class.queue)
             demand.slots += len(task_class.queue) * task_class.slots

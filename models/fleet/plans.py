@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from models.fleet import coalitions, tasks
 from models.fleet.feasibility import feasibility
-from models.fleet.quotas import excess
+from models.fleet.quotas import excess, excess_instead
 from models.fleet.roster import Agent
 from models.fleet.rows import TaskRow
 from models.fleet.state import FleetState
@@ -135,10 +135,7 @@ def _preempt(step: Step, fleet: FleetState, entry: ProposedPreemption) -> str | 
         return "priority"
     if step.state.has_claim(other):
         return "claimed"
-    holdings = fleet.holdings.draft()
-    if task.tenant is not None:
-        holdings.add(task.tenant, task.slots, task.resources, -1)
-    if excess(fleet.policy.planning, holdings, other.tenant, other):
+    if excess_instead(fleet.policy.planning, fleet.holdings, other, task):
         return "quota"
     agent = fleet.agents[entry.agent_id]
     reason = feasibility(other, agent.without(task), step.now)
@@ -195,7 +192,7 @@ def _assigned(step: Step, fleet: FleetState, task_id: str, agent_id: str, epoch:
 
 def _is_over_quota(fleet: FleetState, task: TaskRow, members: int = 1) -> bool:
     """Whether its tenant may not hold so much more."""
-    return excess(fleet.policy.planning, fleet.holdings, task.tenant, task, members) is not None
+    return excess(fleet.policy.planning, fleet.holdings, task, members) is not None
 
 
 def _able(step: Step, fleet: FleetState, task: TaskRow, agent_id: str) -> Agent | str:

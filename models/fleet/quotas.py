@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from models.fleet.feasibility import Needs
-from models.fleet.rows import MICRO
+from models.fleet.rows import MICRO, TaskRow
+from models.fleet.tally import Tally
 from models.policy import PlanningPolicy
 
 SLOTS = "slots"
@@ -37,38 +38,25 @@ class Holdings:
     """What each tenant holds.
 
     Args:
-        base: What there is already: a draft on top of it can be filled without changing it.
+        tally: What is known already.
     """
 
-    def __init__(self, base: Holdings | None = None) -> None:
-        self._base = base
-        self._held: dict[str, dict[str, int]] = {}
+    def __init__(self, tally: Tally | None = None) -> None:
+        self._held = tally or Tally()
 
     def of(self, tenant: str) -> Amounts:
-        own = self._held.get(tenant)
-        if own is None and self._base is not None:
-            return self._base.of(tenant)
-        return own or {}
+        return self._held.of(tenant)
 
     def add(self, tenant: str, slots: int, resources: Amounts, times: int = 1) -> None:
         """The tenant holds so much more, or less."""
-        own = self._held.get(tenant)
-        if own is None:
-            own = self._held[tenant] = {} if self._base is None else dict(self._base.of(tenant))
         for name, amount in {**resources, SLOTS: slots * MICRO}.items():
-            left = own.get(name, 0) + amount * times
-            if left:
-                own[name] = left
-            else:
-                own.pop(name, None)
-        if not own and self._base is None:
-            del self._held[tenant]
+            self._held.add(tenant, name, amount * times)
 
     def draft(self) -> Holdings:
-        return Holdings(self)
+        return Holdings(self._held.draft())
 
     def as_dict(self) -> dict[str, dict[str, int]]:
-        return self._held
+        return self._held.as_dict()
 
 
 def limits(planning: PlanningPolicy, tenant: str | None) -> dict[str, int]:
@@ -84,18 +72,20 @@ def limits(planning: PlanningPolicy, tenant: str | None) -> dict[str, int]:
 
 
 def excess(
-    planning: PlanningPolicy, holdings: Holdings, tenant: str | None, needs: Needs, members: int = 1
+    planning: PlanningPolicy, holdings: Holdings, needs: Needs, members: int | None = None
 ) -> Excess | None:
     """The first limit, by name, that the tenant would exceed with one task more of this kind; ``None`` if there is
     none.
 
     Args:
-        members: How many agents it takes.
+        members: How many agents it takes; by default so many as it takes at least.
     """
-    bounds = limits(planning, tenant)
+    bounds = limits(planning, needs.tenant or None)
     if not bounds:
         return None
-    held = holdings.of(tenant or "")
+    if members is None:
+        members = 1 if needs.team is None else needs.team.least
+    held = holdings.of(needs.tenant or "")
     for name in sorted(bounds):
         wanted = (needs.slots * MICRO if name == SLOTS else needs.resources.get(name, 0)) * members
         if wanted and held.get(name, 0) + wanted > bounds[name]:
@@ -103,11 +93,21 @@ def excess(
     return None
 
 
-def allowance(
-    planning: PlanningPolicy, holdings: Holdings, tenant: str | None, needs: Needs, most: int
-) -> int:
+def excess_instead(
+    planning: PlanningPolicy, holdings: Holdings, task: TaskRow, victim: TaskRow
+) -> Excess | None:
+    """The same for a task of one agent, when another one, which gives way to it, has been let go of."""
+    if not limits(planning, task.tenant):
+        return None
+    then = holdings.draft()
+    if victim.tenant is not None:
+        then.add(victim.tenant, victim.slots, victim.resources, -1)
+    return excess(planning, then, task, 1)
+
+
+def allowance(planning: PlanningPolicy, holdings: Holdings, needs: Needs, most: int) -> int:
     """For how many agents, up to ``most``, the tenant may hold what such a task needs of each; at least 1."""
-    while most > 1 and excess(planning, holdings, tenant, needs, most):
+    while most > 1 and excess(planning, holdings, needs, most):
         most -= 1
     return most
 
@@ -116,9 +116,3 @@ def exhausted(planning: PlanningPolicy, holdings: Holdings, tenant: str) -> bool
     """Whether the tenant holds as many slots as it may, so that none of its tasks could have any."""
     limit = limits(planning, tenant or None).get(SLOTS)
     return limit is not None and holdings.of(tenant).get(SLOTS, 0) + MICRO > limit
-
-
-def holds_back(planning: PlanningPolicy, holdings: Holdings, needs: Needs) -> bool:
-    """Whether a limit keeps all such tasks, of a tenant's class, from being placed."""
-    members = 1 if needs.team is None else needs.team.least
-    return excess(planning, holdings, needs.tenant or None, needs, members) is not None

@@ -132,7 +132,7 @@ def _queue(fleet: FleetState) -> dict[str, int]:
     for task_class in fleet.classes.values():
         if task_class.impossible:
             counts["impossible"] += len(task_class.queue)
-        elif quotas.holds_back(fleet.policy.planning, fleet.holdings, task_class):
+        elif quotas.excess(fleet.policy.planning, fleet.holdings, task_class):
             counts["quota"] += len(task_class.queue)
         elif task_class.team is not None:
             counts["coalition"] += len(task_class.queue)

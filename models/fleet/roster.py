@@ -130,7 +130,6 @@ class Agent:
         "shape",
         "silent",
         "standing",
-        "throttled",
         "tripped",
         "zone",
     )
@@ -154,8 +153,6 @@ class Agent:
         """Whether it counts among the suspected of its fleet; kept by ``State``."""
         self.tripped = False
         """Whether it counts among those whose breaker is open; kept by ``State``."""
-        self.throttled = False
-        """Whether it counts among those that failed at too many tasks lately; kept by ``State``."""
 
     @property
     def registered(self) -> bool:

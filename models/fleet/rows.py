@@ -273,6 +273,10 @@ class TaskRow(msgspec.Struct, array_like=True):
     spread: Spread | None = None
     """What it wants of others of its group, if it is in one."""
 
+    def skipped(self, now: int) -> list[str]:
+        """Agents that are not asked yet, since they turned it down a moment ago."""
+        return [agent_id for agent_id, until in self.skips.items() if until > now]
+
     @property
     def standing(self) -> int:
         """Its priority as it counts in the queue: ageing raises it."""

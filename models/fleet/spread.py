@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from models.fleet.tally import Tally
+
 if TYPE_CHECKING:
     from models.fleet.roster import Agent
     from models.fleet.rows import AgentRow, TaskRow
@@ -46,41 +48,29 @@ class Groups:
 
     Args:
         agents: Of the fleet, by id.
-        base: What there is already: a draft on top of it can be filled without changing it.
+        tally: What is known already.
     """
 
-    def __init__(self, agents: Mapping[str, Agent], base: Groups | None = None) -> None:
+    def __init__(self, agents: Mapping[str, Agent], tally: Tally | None = None) -> None:
         self._agents = agents
-        self._base = base
-        self._held: dict[str, dict[str, int]] = {}
+        self._held = tally or Tally()
+        """Of each group, the agents that have tasks of it, and how many."""
         self._counts: dict[str, dict[str, dict[str | None, int]]] = {}
         """Of groups that were asked for, by what they are spread by, how many there are at each place."""
 
-    def held(self, group: str) -> Mapping[str, int]:
-        """The agents that have tasks of the group, and how many."""
-        own = self._held.get(group)
-        if own is None and self._base is not None:
-            return self._base.held(group)
-        return own or {}
-
     def join(self, group: str, agent_id: str) -> None:
         """The agent has one task of the group more."""
-        own = self._held.get(group)
-        if own is None:
-            own = self._held[group] = {} if self._base is None else dict(self._base.held(group))
-        self._add(group, own, agent_id, 1)
+        self._add(group, agent_id, 1)
 
     def leave(self, group: str, agent_id: str) -> None:
         """The agent has one of them less."""
-        own = self._held[group]
-        self._add(group, own, agent_id, -1)
-        if not own:
-            del self._held[group]
+        self._add(group, agent_id, -1)
+        if not self._held.of(group):
             self._counts.pop(group, None)
 
     def counts(self, spread: Spread) -> Mapping[str | None, int]:
         """Of each place how many of the group are there; of those that are not named, none."""
-        held = self.held(spread.group)
+        held = self._held.of(spread.group)
         if not held:
             return {}
         by_place = self._counts.setdefault(spread.group, {})
@@ -104,15 +94,13 @@ class Groups:
         self._counts.clear()
 
     def draft(self) -> Groups:
-        return Groups(self._agents, self)
+        return Groups(self._agents, self._held.draft())
 
     def as_dict(self) -> dict[str, dict[str, int]]:
-        return self._held
+        return self._held.as_dict()
 
-    def _add(self, group: str, own: dict[str, int], agent_id: str, more: int) -> None:
-        own[agent_id] = own.get(agent_id, 0) + more
-        if not own[agent_id]:
-            del own[agent_id]
+    def _add(self, group: str, agent_id: str, more: int) -> None:
+        self._held.add(group, agent_id, more)
         for by, counts in self._counts.get(group, {}).items():
             place = Spread(group, by).place(self._agents[agent_id].row)
             counts[place] = counts.get(place, 0) + more

@@ -51,7 +51,6 @@ class FleetState:
         "row",
         "shapes",
         "suspected",
-        "throttled",
         "tripped",
         "waiting",
     )
@@ -79,8 +78,6 @@ class FleetState:
         """Registered agents whose breaker is open."""
         self.bounded: dict[str, None] = {}
         """Ids of registered agents that get work for fewer slots, for their errors or for load of others."""
-        self.throttled = 0
-        """Registered agents that failed at too many tasks lately."""
         self.at_work: dict[int, int] = {}
         """How many tasks that an agent has alone there are of each standing, if any."""
         self.classes: dict[str, TaskClass] = {}
@@ -186,10 +183,6 @@ class State:
         if tripped != agent.tripped:
             agent.tripped = tripped
             fleet.tripped += 1 if tripped else -1
-        throttled = agent.registered and agent.row.cap is not None
-        if throttled != agent.throttled:
-            agent.throttled = throttled
-            fleet.throttled += 1 if throttled else -1
         if agent.registered and (agent.row.cap is not None or agent.row.taken):
             fleet.bounded[agent.id] = None
         else:

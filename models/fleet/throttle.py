@@ -73,7 +73,8 @@ def begin_anew(row: AgentRow) -> None:
 
 def _may_throttle(fleet: FleetState) -> bool:
     share = fleet.policy.breaker.share
-    return share > 0 and fleet.throttled + 1 <= max(1.0, share * fleet.registered)
+    throttled = sum(fleet.agents[agent_id].row.cap is not None for agent_id in fleet.bounded)
+    return share > 0 and throttled + 1 <= max(1.0, share * fleet.registered)
 
 
 def _cap(step: Step, fleet: FleetState, agent: Agent, cap: int | None, errors: float, ended: int) -> None:

@@ -96,10 +96,10 @@ class _Slots:
         self._slots = np.maximum(agents.slots, 1)
         self._load = weights.load
 
-    def cost(self, levels: Ints) -> Ints:
-        """Of the slot of each agent that is used when so many of the free ones are."""
-        used = (self._used + levels).astype(np.float64)
-        whole: Ints = np.rint(self._load * (2 * used + 1) / self._slots).astype(np.int64)
+    def cost(self, levels: Ints | int, which: Ints | slice = slice(None)) -> Ints:
+        """Of the slot of these agents that is used when so many of the free ones are."""
+        used = (self._used[which] + levels).astype(np.float64)
+        whole: Ints = np.rint(self._load * (2 * used + 1) / self._slots[which]).astype(np.int64)
         return whole
 
     def income(self, prices: Ints) -> int:
@@ -107,16 +107,12 @@ class _Slots:
         total, level = 0, 0
         left = np.flatnonzero(self.free)
         while len(left):
+            gains = np.maximum(prices[left] - self.cost(level, left), 0)
             if level == _MOST_LEVELS:
                 # No further slot gains more than this one: that is enough, and a bound of its own.
-                used = (self._used[left] + level).astype(np.float64)
-                costs = np.rint(self._load * (2 * used + 1) / self._slots[left]).astype(np.int64)
-                return total + int((np.maximum(prices[left] - costs, 0) * (self.free[left] - level)).sum())
-            used = (self._used[left] + level).astype(np.float64)
-            costs = np.rint(self._load * (2 * used + 1) / self._slots[left]).astype(np.int64)
-            gains = prices[left] - costs
+                return total + int((gains * (self.free[left] - level)).sum())
             gainful = gains > 0
-            total += int(gains[gainful].sum())
+            total += int(gains.sum())
             level += 1
             left = left[gainful & (self.free[left] > level)]
         return total

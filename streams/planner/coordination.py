@@ -17,7 +17,7 @@ from mode import Service
 from models.events import DEFAULT_FLEET
 from models.fleet_records import CoordinationPlan
 from models.fold import Output, Record
-from streams.folds import fleet_fold
+from streams.folds import fleet_fold, task_of
 from streams.planner.base import Planner, encode_plan
 from streams.planner.by_hand import plan_by_hand
 from streams.planner.snapshot import FleetSnapshot, plannable, snapshot
@@ -105,10 +105,7 @@ class CoordinationPlanner(Service):  # type: ignore[misc]
         Raises:
             LookupError: if no open partition holds the fleet.
         """
-        for task in self.table.tasks.values():
-            if fleet in fleet_fold(task).fleets():
-                return self._propose(task, fleet)
-        raise LookupError(f"the fleet {fleet!r} is unknown here, or another worker holds it")
+        return self._propose(task_of(self.table, fleet), fleet)
 
     async def optimize_distribution(self) -> list[CoordinationPlan]:
         """One round over all fleets; returns the plans, which are appended to the fleet log."""

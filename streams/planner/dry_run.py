@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from models.fleet import FleetFold
 from models.fleet.explain import explain
-from models.fleet.quotas import Holdings, holds_back
+from models.fleet.quotas import Holdings, excess
 from models.fleet_records import (
     ProposedCoalition,
     ProposedDirective,
@@ -110,7 +110,7 @@ def _reasons(
             continue
         looks -= seen.registered
         reason = str(explanation["reason"])
-        if holds_back(planning, holdings, task_class) and reason not in _BEFORE_QUOTA:
+        if excess(planning, holdings, task_class) and reason not in _BEFORE_QUOTA:
             reason = "quota"
         reasons["capacity" if reason in gone else reason] += len(waiting)
     return dict(sorted(reasons.items()))

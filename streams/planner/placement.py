@@ -189,7 +189,7 @@ class _Round:
         self._holdings = snapshot.holdings.draft()
         """What tenants hold, with what this plan gives them."""
         self._limited = bool(planning.quotas or planning.allocations)
-        self._before = self._room.copied_arrays()
+        self._before = self._room.trial().arrays()
         """What agents held before this plan."""
         self._bounded: dict[tuple[int, float, int], list[Placed]] = {}
         """What was placed, by what the ways of a task depend on."""
@@ -267,9 +267,7 @@ class _Round:
                 continue
             team = task_class.team
             least, members = (1, 1) if team is None else (team.least, team.max_size)
-            if self._limited and excess(
-                self._planning, holdings, task_class.tenant or None, task_class, least
-            ):
+            if self._limited and excess(self._planning, holdings, task_class, least):
                 self._budget -= _GLANCE
                 postponed.append(head)
                 continue
@@ -409,7 +407,7 @@ class _Round:
         missing = task.team.missing(coalitions.members_of(row))
         if missing is None or self._budget <= 0 or self._asked >= MAX_ENTRIES:
             return None
-        if excess(self._planning, self._holdings, task.tenant, task, missing.least):
+        if excess(self._planning, self._holdings, task, missing.least):
             return None
         wish = self._wish(task, self._snapshot.class_of(task), missing, row)
         seats = jointly.cheapest(self._room, wish)
@@ -427,7 +425,7 @@ class _Round:
         team = team or task.team
         assert team is not None
         if self._limited and not team.parts:
-            most = allowance(self._planning, self._holdings, task.tenant, task, team.max_size)
+            most = allowance(self._planning, self._holdings, task, team.max_size)
             team = Team(cover=team.cover, max_size=most)
         self._budget -= len(self._room.eligible(task_class)) + (1 << len(team.cover))
         members = () if row is None else (member.agent_id for member in row.members)
@@ -437,7 +435,7 @@ class _Round:
         """Reserve a team; ``None`` if the one feasibility function has something against it."""
         task = wish.task
         drafts = [self._draft(position) for position, _ in seats]
-        if self._limited and excess(self._planning, self._holdings, task.tenant, task, len(seats)):
+        if self._limited and excess(self._planning, self._holdings, task, len(seats)):
             return None
         if any(feasibility(task, draft, self._snapshot.now) != "eligible" for draft in drafts):
             return None
@@ -466,7 +464,7 @@ class _Round:
         return self._room.able(task, eligible, without)
 
     def _skipped(self, task: TaskRow) -> list[str]:
-        return [agent_id for agent_id, until in task.skips.items() if until > self._snapshot.now]
+        return task.skipped(self._snapshot.now)
 
     def _draft(self, position: int) -> Agent:
         draft = self._drafts.get(position)
@@ -515,7 +513,7 @@ def _kind(task: TaskRow, now: int) -> _Kind:
     if task.coalition is not None:
         return _Kind.TEAM
     alone = task.slots == 1 and not task.resources and task.spread is None
-    plain = alone and not any(until > now for until in task.skips.values())
+    plain = alone and not task.skipped(now)
     return _Kind.ALIKE if plain else _Kind.SINGLE
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from models.fleet.backlog import TaskClass
 from models.fleet.feasibility import feasibility
-from models.fleet.quotas import Holdings, excess
+from models.fleet.quotas import Holdings, excess_instead
 from models.fleet.roster import Agent
 from models.fleet.rows import DirectiveRow, TaskRow
 from models.fleet_records import ProposedPreemption
@@ -61,7 +61,7 @@ def preempt(
                 break
             if victim.agent.shape.key not in task_class.capable:
                 continue
-            if _exceeds(planning, holdings, task, victim.task):
+            if excess_instead(planning, holdings, task, victim.task):
                 continue
             agent = victim.agent.without(victim.task, groups)
             if feasibility(task, agent, snapshot.now) == "eligible":
@@ -79,16 +79,6 @@ def preempt(
                 victims = [one for one in victims[number + 1 :] if one.agent is not victim.agent]
                 break
     return found, spent
-
-
-def _exceeds(planning: PlanningPolicy, holdings: Holdings, task: TaskRow, victim: TaskRow) -> bool:
-    """Whether the task's tenant would hold more than it may, even after the victim has given way."""
-    if task.tenant is None or not (planning.quotas or planning.allocations):
-        return False
-    then = holdings.draft()
-    if victim.tenant == task.tenant:
-        then.add(task.tenant, victim.slots, victim.resources, -1)
-    return excess(planning, then, task.tenant, task) is not None
 
 
 def _exchange(holdings: Holdings, victim: TaskRow, task: TaskRow) -> None:

@@ -106,11 +106,7 @@ def _movable(snapshot: FleetSnapshot, policy: Policy, agent: Agent) -> list[Task
     planning, holdings = policy.planning, snapshot.holdings
     moved_before = snapshot.now - policy.rebalancing.cool_down
     # For a while it would hold what it needs twice.
-    return [
-        task
-        for task in tasks
-        if task.moved_at <= moved_before and not excess(planning, holdings, task.tenant, task)
-    ]
+    return [task for task in tasks if task.moved_at <= moved_before and not excess(planning, holdings, task)]
 
 
 def _target(

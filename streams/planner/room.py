@@ -74,10 +74,6 @@ class Room:
         """As the water-fill wants them."""
         return Agents(self._slots, self._held, self._slowness)
 
-    def copied_arrays(self) -> Agents:
-        """As they are now, whatever is placed later."""
-        return Agents(self._slots, self._held.copy(), self._slowness)
-
     def eligible(self, task_class: TaskClass) -> Ints:
         """Positions of the agents that could hold tasks of the class, rising."""
         found = self._eligible.get(task_class.id)
