@@ -89,6 +89,13 @@ def read(path: Path) -> Instance:
 def from_json(content: Mapping[str, Any]) -> Instance:
     """From the content of a file: ``{"agents": [{"agent_id", …}], "tasks": [{"task_id", …}]}``."""
     agents: dict[str, Agent] = {}
+    kinds: dict[tuple[str, ...], frozenset[str]] = {}
+
+    def capabilities(of: Mapping[str, Any]) -> frozenset[str]:
+        """Equal ones are one object: to compare them is to look whether they are the same."""
+        listed = tuple(of.get("capabilities", ()))
+        return kinds.get(listed) or kinds.setdefault(listed, frozenset(listed))
+
     for agent in content["agents"]:
         name = agent["agent_id"]
         slots, used, speed = agent.get("slots", 1), agent.get("used", 0), agent.get("speed", 1.0)
@@ -96,18 +103,14 @@ def from_json(content: Mapping[str, Any]) -> Instance:
             raise ValueError(f"the agent {name!r} is there twice")
         if not (slots >= 0 and used >= 0 and speed > 0):
             raise ValueError(f"the agent {name!r} needs slots and used of 0 or more, and a speed above 0")
-        agents[name] = Agent(
-            name, frozenset(agent.get("capabilities", ())), slots, used, speed, agent.get("zone")
-        )
+        agents[name] = Agent(name, capabilities(agent), slots, used, speed, agent.get("zone"))
     tasks = []
     for task in content["tasks"]:
         size = task.get("size", 1)
         if not size >= 0:
             raise ValueError(f"the task {task['task_id']!r} needs a size of 0 or more")
         priority = task.get("priority", USUAL_PRIORITY)
-        tasks.append(
-            Task(task["task_id"], frozenset(task.get("capabilities", ())), size, task.get("zone"), priority)
-        )
+        tasks.append(Task(task["task_id"], capabilities(task), size, task.get("zone"), priority))
     if len({task.task_id for task in tasks}) < len(tasks):
         raise ValueError("two tasks have one id")
     return Instance(agents, tasks)

@@ -72,7 +72,8 @@ def as_arrays(instance: Instance) -> tuple[list[str], Agents, list[Demand], list
             for capability in capabilities:
                 able &= has.get(capability, nobody)
             eligible[capabilities] = np.flatnonzero(able)
-    penalties = {zone: (zones != zone) * DEFAULT_WEIGHTS.wrong_zone for _, _, zone, _ in classes if zone}
+    wanted = {zone for _, _, zone, _ in classes if zone}
+    penalties = {zone: (zones != zone) * DEFAULT_WEIGHTS.wrong_zone for zone in wanted}
     demands = [
         Demand(eligible[capabilities], len(tasks), size, penalties.get(zone), priority)
         for (capabilities, size, zone, priority), tasks in classes.items()

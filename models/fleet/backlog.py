@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.codec import encode
 from models.fields import LAST_MILLISECOND
 from models.fleet.feasibility import Reason, never
-from models.fleet.roster import Shape, ShapeKey, Shapes
+from models.fleet.roster import Shape, Shapes
 from models.fleet.rows import TaskRow
 from models.fleet.spread import Spread
 
@@ -89,8 +89,8 @@ class TaskClass:
         self.team = task.team
         self.spread = None if task.spread is None or task.spread.most is None else task.spread
         """What its tasks are kept apart by, if more of them may not be at one place."""
-        self.capable: dict[ShapeKey, Shape] = {}
-        """The shapes of registered agents that could hold such a task."""
+        self.capable: dict[int, Shape] = {}
+        """The shapes of registered agents that could hold such a task, by their numbers."""
         self._shapes: NDArray[np.int64] | None = None
         self._unfit: tuple[int, dict[Reason, list[Shape]]] = (-1, {})
         self.surveyed: tuple[int, Survey] | None = None
@@ -115,7 +115,7 @@ class TaskClass:
     def shapes(self) -> NDArray[np.int64]:
         """The numbers of those shapes, in no order that anything may depend on."""
         if self._shapes is None:
-            self._shapes = np.array([shape.number for shape in self.capable.values()], np.int64)
+            self._shapes = np.fromiter(self.capable, np.int64, len(self.capable))
         return self._shapes
 
     def unfit(self, shapes: Shapes) -> dict[Reason, list[Shape]]:
@@ -136,12 +136,12 @@ class TaskClass:
     def meet(self, shape: Shape) -> None:
         """Take note of a new shape."""
         if never(self, shape) is None:
-            self.capable[shape.key] = shape
+            self.capable[shape.number] = shape
             self._shapes = None
 
     def part_with(self, shape: Shape) -> None:
         """Take note that nobody has the shape any more."""
-        if self.capable.pop(shape.key, None) is not None:
+        if self.capable.pop(shape.number, None) is not None:
             self._shapes = None
 
     def enqueue(self, task: TaskRow) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from models.fleet.feasibility import available
 from models.fleet.quotas import excess
-from models.fleet.roster import Shape, ShapeKey
+from models.fleet.roster import Shape
 from models.fleet.state import FleetState
 from models.fleet.step import Step
 
@@ -23,7 +23,7 @@ MOST = 1_000
 class _Demand:
     tasks: int = 0
     slots: int = 0
-    shapes: dict[ShapeKey, Shape] = field(default_factory=dict)
+    shapes: dict[int, Shape] = field(default_factory=dict)
 
 
 def review(step: Step, fleet: FleetState) -> None:

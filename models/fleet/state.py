@@ -210,9 +210,9 @@ class State:
             del old.agents[agent.id]
             fleet.registered -= 1
             if not old.agents:
-                fleet.shapes.remove(old)
                 for task_class in fleet.classes.values():
                     task_class.part_with(old)
+                fleet.shapes.remove(old)
         shape = fleet.shapes.get(key) or Shape(key, agent.row)
         agent.shape = shape
         if agent.registered:

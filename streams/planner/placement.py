@@ -330,7 +330,8 @@ class _Round:
                 self._room.give_slots(holders)
             left = {}
             for (key, group), holders in zip(groups.items(), placed, strict=True):
-                self._note(group[0].task_class, [one.task for one in group], holders)
+                least = min(one.task.size for one in group)
+                self._note(group[0].task_class, group[0].task, least, holders)
                 self._hand_out(group, holders)
                 if len(holders) < len(group):
                     # A fill gives one agent only so many at a time.
@@ -340,11 +341,10 @@ class _Round:
                         self._full.add(group[0].task_class.id)
             groups = left
 
-    def _note(self, task_class: TaskClass, tasks: Sequence[TaskRow], holders: Ints) -> None:
-        """These agents get such tasks: that is what the bound has to place, too."""
+    def _note(self, task_class: TaskClass, task: TaskRow, size: float, holders: Ints) -> None:
+        """These agents get such tasks, of this size or larger: that is what the bound has to place, too."""
         if len(holders):
-            eligible, penalties = self._room.eligible(task_class), self._room.penalties(tasks[0])
-            size = min(task.size for task in tasks)
+            eligible, penalties = self._room.eligible(task_class), self._room.penalties(task)
             parts = self._bounded.setdefault((id(eligible), _rounded(size), id(penalties)), [])
             parts.append(Placed(eligible, holders, size, penalties))
 
@@ -363,7 +363,7 @@ class _Round:
             # The first of equals, since positions rise.
             position = int(able[self._room.costs(task, able).argmin()])
             self._room.give(position, task)
-            self._note(one.task_class, [task], np.array([position]))
+            self._note(one.task_class, task, task.size, np.array([position]))
             self._reserve(one, position)
         elif not skipped:
             self._full.add(one.task_class.id)
@@ -445,7 +445,7 @@ class _Round:
             draft.reserve(task.slots, task.resources)
         # One agent alone might cover all capabilities; roles are all to be played.
         needed = seats if wish.team.parts else seats[:1]
-        self._note(wish.task_class, [task], np.array([position for position, _ in needed]))
+        self._note(wish.task_class, task, task.size, np.array([position for position, _ in needed]))
         self._hold(task, len(seats))
         self._asked += len(seats)
         return [

@@ -59,7 +59,7 @@ def preempt(
             spent += 1
             if victim.task.standing + planning.preemption > task.priority or spent > budget:
                 break
-            if victim.agent.shape.key not in task_class.capable:
+            if victim.agent.shape.number not in task_class.capable:
                 continue
             if excess_instead(planning, holdings, task, victim.task):
                 continue

@@ -101,7 +101,7 @@ class Room:
 
         Tasks that prefer the same get the same array.
         """
-        preference = task.prefer_zone, tuple(sorted(task.prefer_labels.items()))
+        preference = task.prefer_zone, tuple(sorted(task.prefer_labels.items())) if task.prefer_labels else ()
         if preference in self._penalties:
             return self._penalties[preference]
         zone, labels = preference

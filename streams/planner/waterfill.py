@@ -177,7 +177,7 @@ def _portions(
     """So many tasks of each demand, in the order in which they are laid out."""
     turns: list[list[_Portion]] = [[] for _ in range(rounds)]
     sizes: dict[float, Ints] = {}
-    numbers: dict[int, Ints] = {}
+    numbers = np.arange(len(agents.slots))
     works: dict[tuple[int, float], Ints] = {}
     ways: dict[tuple[int, int], Ints] = {}
     for number in sorted(range(len(demands)), key=lambda number: (len(demands[number].eligible), number)):
@@ -191,15 +191,14 @@ def _portions(
             if demand.size not in sizes:
                 costs = np.minimum(np.rint(agents.slowness * demand.size), _DEAREST >> 1)
                 sizes[demand.size] = costs.astype(np.int64) << _BITS
-            if len(eligible) not in numbers:
-                numbers[len(eligible)] = np.arange(len(eligible))
-            work = sizes[demand.size][eligible] + numbers[len(eligible)]
-            works[id(eligible), demand.size] = work
+            work = works[id(eligible), demand.size] = sizes[demand.size][eligible]
+            work += numbers[: len(eligible)]
         keys = work
         if demand.penalties is not None:
             way = ways.get((id(eligible), id(demand.penalties)))
             if way is None:
-                way = ways[id(eligible), id(demand.penalties)] = demand.penalties[eligible] << _BITS
+                way = ways[id(eligible), id(demand.penalties)] = demand.penalties[eligible]
+                way <<= _BITS
             keys = work + way
         for turn in range(rounds):
             left = tasks * (turn + 1) // rounds - tasks * turn // rounds
@@ -218,12 +217,17 @@ class _Books:
         room = np.minimum(free, MOST_PER_AGENT)
         # Of a few tasks no agent can get many: most of the table would be made in vain.
         levels = np.arange(min(int(room.max(initial=0)) + _MOST_TOO_MANY, tasks) + 1)
-        used = (agents.used[:, None] + levels).astype(np.float64)
-        slots = np.maximum(agents.slots, 1)[:, None]
-        self._costs = np.rint(weights.load * (2 * used + 1) / slots).astype(np.int64)
-        self._excess = np.maximum(levels - room[:, None] + 1, 0)
+        # Agents with as many slots and as many of them taken share a row: some hundred rows stay in the caches.
+        spans = int(agents.used.max(initial=0)) + 1
+        kinds, row = np.unique(agents.slots * spans + agents.used, return_inverse=True)
+        slots, used = np.divmod(kinds[:, None], spans)
+        self._costs = np.rint(weights.load * (2.0 * (used + levels) + 1) / np.maximum(slots, 1)).astype(
+            np.int64
+        )
+        rooms = np.minimum(np.maximum(slots - used, 0), MOST_PER_AGENT)
+        self._excess = np.maximum(levels - rooms + 1, 0)
         self._room = room
-        self._first = np.arange(len(room)) * len(levels)
+        self._first = row * len(levels)
         self._at = self._first.copy()
         """Place of each agent's next slot in the table of costs."""
         self._table = self._next = np.empty(0, np.int64)
@@ -255,10 +259,13 @@ class _Books:
                 following[holders] = table[places]
             keys = portion.keys + following[portion.eligible]
             count = portion.count
-            if count < len(keys):
-                keys.partition(count - 1)
-                keys = keys[:count]
-            keys.sort()
+            if count == 1:
+                keys = keys[keys.argmin()][None]
+            else:
+                if count < len(keys):
+                    keys.partition(count - 1)
+                    keys = keys[:count]
+                keys.sort()
             if keys[-1] >= _NO_ROOM:
                 keys = keys[: keys.searchsorted(_NO_ROOM)]
             holders = portion.eligible[keys & _POSITION]
