@@ -30,7 +30,7 @@ from streams.cli.console import print_json
 from streams.planner.coalitions import Candidate, Formed, form
 from streams.planner.covers import MAX_COVER
 
-BUDGETS = {"greedy": 0, "ours": 500_000, "ours-thorough": 2_500_000}
+BUDGETS = {"greedy": 0, "ours": 100_000, "ours-thorough": 1_600_000}
 """Work units."""
 SCIPY = "scipy==1.17.1"
 SKILLS = 16

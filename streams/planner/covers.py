@@ -22,8 +22,10 @@ NOBODY = 1 << 60
 Members: TypeAlias = tuple[int, ...]
 """Positions of agents."""
 
+AT_ONCE = 8
+"""Tasks with so many capabilities can be looked at together: the pairs of sets are ``3 ** k / 2`` for each."""
 _BY_HAND = 7
-"""So many capabilities are looked through faster by a loop over sets than by array operations."""
+"""So many capabilities of one task are looked through faster by a loop over sets than by array operations."""
 
 
 class Having:
@@ -49,6 +51,14 @@ class Having:
         return sets
 
 
+def at_least(first: NDArray[np.int64]) -> None:
+    """From who is first of those that have exactly a set of capabilities, in place, to who is of those that have
+    at least it. The sets are the last axis."""
+    for bit in range((first.shape[-1] - 1).bit_length()):
+        halves = first.reshape(-1, 2, 1 << bit)
+        np.minimum(halves[:, 0], halves[:, 1], out=halves[:, 0])
+
+
 def cheapest_cover(best: Sequence[int], most: int) -> tuple[int, tuple[int, ...]]:
     """The cheapest way to cover everything.
 
@@ -63,7 +73,7 @@ def cheapest_cover(best: Sequence[int], most: int) -> tuple[int, tuple[int, ...]
     """
     count = (len(best) - 1).bit_length()
     if count > _BY_HAND:
-        return _by_members(np.array(best, np.int64), most)
+        return _with_fewer(best, most)
     parts = _parts(count)
     costs = [0] * len(best)
     firsts = [0] * len(best)
@@ -83,11 +93,76 @@ def cheapest_cover(best: Sequence[int], most: int) -> tuple[int, tuple[int, ...]
         members.append(firsts[wanted])
         wanted ^= firsts[wanted]
     if len(members) > most:
-        return _by_members(np.array(best, np.int64), most)
+        return _with_fewer(best, most)
     return costs[-1], tuple(members)
 
 
-@lru_cache(_BY_HAND + 1)
+def _with_fewer(best: Sequence[int], most: int) -> tuple[int, tuple[int, ...]]:
+    if len(best) > 1 << AT_ONCE:
+        return _by_members(np.array(best, np.int64), most)
+    (cost,), (parts,) = cheapest_covers(np.array([best], np.int64), np.array([most]))
+    return int(cost), tuple(part for part in parts.tolist() if part)
+
+
+def cheapest_covers(
+    best: NDArray[np.int64], most: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The cheapest way to cover everything, for many tasks with as many capabilities each, at most ``AT_ONCE``.
+
+    Args:
+        best: A row for each task, each as :func:`cheapest_cover` takes it.
+        most: Agents that each one's coalition may have.
+
+    Returns:
+        The costs, and a row for each task of the sets that its members are there for, 0 where there are fewer.
+    """
+    tasks, sets = best.shape
+    everything = sets - 1
+    parts, rests, starts = _pairs(everything.bit_length())
+    costs = np.full_like(best, NOBODY)
+    costs[:, 0] = 0
+    layers = [costs]
+    """What each set costs with so many members, or fewer."""
+    of_parts = best[:, parts]
+    for _ in range(min(int(most.max(initial=0)), everything.bit_length())):
+        one_more = np.minimum.reduceat(of_parts + layers[-1][:, rests], starts, axis=1)
+        costs = layers[-1].copy()
+        np.minimum(costs[:, 1:], one_more, out=costs[:, 1:])
+        layers.append(costs)
+    levels = np.minimum(most, len(layers) - 1)
+    rows = np.arange(tasks)
+    total = np.stack(layers)[levels, rows, everything]
+    found = np.zeros((tasks, len(layers) - 1), np.int64)
+    uncovered = np.where(total < NOBODY, everything, 0)
+    which = np.arange(sets)
+    base = rows[:, None] * sets
+    for level in range(len(layers) - 1, 0, -1):
+        fewer = layers[level - 1]
+        target = layers[level][rows, uncovered]
+        wanted = (levels >= level) & (fewer[rows, uncovered] > target)
+        if wanted.any():
+            ways = best + fewer.ravel()[base + (uncovered[:, None] & ~which)]
+            part = np.where(wanted, (ways == target[:, None]).argmax(axis=1), 0)
+            found[:, level - 1] = part
+            uncovered &= ~part
+    return total, found
+
+
+@lru_cache(AT_ONCE + 1)
+def _pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], list[int]]:
+    """The same as :func:`_parts`, one after the other: the parts, what each leaves, and where each set begins."""
+    parts: list[int] = []
+    rests: list[int] = []
+    starts: list[int] = []
+    for wanted, those in enumerate(_parts(count)):
+        if those:
+            starts.append(len(parts))
+            parts += those
+            rests += [wanted ^ part for part in those]
+    return np.array(parts, np.int64), np.array(rests, np.int64), starts
+
+
+@lru_cache(AT_ONCE + 1)
 def _parts(count: int) -> list[list[int]]:
     """For each set its subsets with its lowest element: one member has that, whoever has the rest."""
     parts: list[list[int]] = [[]]

@@ -28,7 +28,7 @@ MOST_TASKS = 200
 """That are weighed against each other."""
 WORK_UNITS = 16
 """Of planning, for one of :func:`streams.planner.coalitions.form`: what it counts takes so much longer."""
-PER_TASK = 2_500
+PER_TASK = 2_000
 """Of those, for each task of a group."""
 _KEPT = 16
 """Times the value of a team for a task that would have one in turn: it is to keep it."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fleet.team import Part, Team
-from streams.planner.covers import NOBODY, cheapest_cover
+from streams.planner.covers import NOBODY, at_least, cheapest_cover
 from streams.planner.waterfill import Ints
 
 Chosen: TypeAlias = list[tuple[int, str | None]]
@@ -49,9 +49,7 @@ def _by_cover(cover: Sequence[str], max_size: int, has: Has, costs: Ints) -> Cho
     # For each set the place, in that order, of the cheapest who has all of it, or more.
     first = np.full(1 << len(cover), len(order), np.int64)
     np.minimum.at(first, sets[order], np.arange(len(order)))
-    for bit in range(len(cover)):
-        halves = first.reshape(-1, 2, 1 << bit)
-        np.minimum(halves[:, 0], halves[:, 1], out=halves[:, 0])
+    at_least(first)
     # One more for each: who costs nothing must not be wanted twice.
     prices = [*(costs[order] + 1).tolist(), NOBODY]
     _, parts = cheapest_cover([prices[place] for place in first.tolist()], max_size)

@@ -8,7 +8,16 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.planner.covers import _BY_HAND, NOBODY, Having, _by_members, cheapest_cover
+from streams.planner.covers import (
+    _BY_HAND,
+    AT_ONCE,
+    NOBODY,
+    Having,
+    _by_members,
+    at_least,
+    cheapest_cover,
+    cheapest_covers,
+)
 
 SKILLS = ("a", "b", "c", "d")
 AGENTS = st.lists(st.tuples(st.sets(st.sampled_from(SKILLS)), st.integers(1, 20)), max_size=7)
@@ -42,7 +51,12 @@ def test_no_coalition_is_cheaper(agents: list[tuple[set[str], int]], size: int, 
     cover = SKILLS[:size]
     best = best_of(agents, cover)
     expected = by_trying(agents, cover, most)
-    for cost, parts in (cheapest_cover(best, most), _by_members(np.array(best, np.int64), most)):
+    (together,), (parts_together,) = cheapest_covers(np.array([best], np.int64), np.array([most]))
+    for cost, parts in (
+        cheapest_cover(best, most),
+        _by_members(np.array(best, np.int64), most),
+        (int(together), tuple(part for part in parts_together.tolist() if part)),
+    ):
         assert cost == expected
         if cost < NOBODY:
             assert sum(best[part] for part in parts) == cost
@@ -53,6 +67,44 @@ def test_no_coalition_is_cheaper(agents: list[tuple[set[str], int]], size: int, 
             assert covered == (1 << size) - 1
         else:
             assert parts == ()
+
+
+TABLES = st.integers(1, AT_ONCE).flatmap(
+    lambda count: st.lists(
+        st.tuples(
+            st.lists(
+                st.tuples(st.integers(1, (1 << count) - 1), st.integers(1, 20)),
+                min_size=1,
+                max_size=2 * count,
+            ),
+            st.integers(1, 9),
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(lambda rows: (count, rows))
+)
+
+
+@settings(deadline=None)
+@given(table=TABLES)
+def test_many_tasks_together_get_what_each_gets_alone(
+    table: tuple[int, list[tuple[list[tuple[int, int]], int]]],
+) -> None:
+    count, rows = table
+    best = np.full((len(rows), 1 << count), NOBODY, np.int64)
+    for row, (agents, _) in zip(best, rows, strict=True):
+        for owned, cost in agents:
+            row[owned] = min(row[owned], cost)
+    at_least(best)
+    most = np.array([size for _, size in rows])
+    costs, parts = cheapest_covers(best, most)
+    for row, size, cost, there in zip(best, most.tolist(), costs.tolist(), parts.tolist(), strict=True):
+        alone = _by_members(row, size)
+        assert cost == alone[0]
+        members = [part for part in there if part]
+        assert sum(row[part] for part in members) == (cost if cost < NOBODY else 0)
+        assert len(members) <= size
+        assert (np.bitwise_or.reduce(members) == (1 << count) - 1) if members else cost == NOBODY
 
 
 def test_sixteen_capabilities_are_covered_by_as_few_as_it_takes() -> None:
