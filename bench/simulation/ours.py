@@ -23,17 +23,29 @@ from streams.planner.placement import DEFAULT_BUDGET
 
 START = 1_763_800_000_000
 HOP = 3.0
-"""Milliseconds from the append of a record until it is folded."""
+"""Of a worker's hops, as measured in ``docs/performance.md``."""
 PLAN_INTERVAL = 12.0
-"""Milliseconds from one round of planning to the next. A worker lets pass ten times what a round costs, and one of
-a dozen tasks costs 1.2 ms in a fleet of some hundred agents."""
+"""A worker lets pass ten times what a round costs: one of a dozen tasks among some hundred agents costs 1.2 ms."""
 
 
 class Coordinator:
-    """Implements ``bench.simulation.world.Policy``."""
+    """Implements ``bench.simulation.world.Policy``.
 
-    def __init__(self, policy: Mapping[str, object] | None = None) -> None:
+    Args:
+        policy: A patch of the coordinator's policy.
+        hop: Milliseconds from the append of a record until it is folded.
+        plan_interval: Milliseconds from one round of planning to the next.
+    """
+
+    def __init__(
+        self,
+        policy: Mapping[str, object] | None = None,
+        hop: float = HOP,
+        plan_interval: float = PLAN_INTERVAL,
+    ) -> None:
         self._patch = policy
+        self._hop = hop
+        self._plan_interval = plan_interval
         self.ping_pong = 0
         """How often a task came back to an agent that it had been taken from while both were well."""
         self._lost_to: dict[int, set[int]] = {}
@@ -168,7 +180,7 @@ class Coordinator:
         self._plan_soon()  # as a worker does: what is due by the mere passing of time
 
     def _append(self, event: dict[str, object]) -> None:
-        self.world.at(HOP, lambda: self._fold_events(orjson.dumps(event)))
+        self.world.at(self._hop, lambda: self._fold_events(orjson.dumps(event)))
 
     def _fold_events(self, value: bytes) -> None:
         self._put_out(self.ingress.fold([self._record("events", value)]))
@@ -181,7 +193,7 @@ class Coordinator:
     def _plan_soon(self) -> None:
         if not self._planning:
             self._planning = True
-            self.world.at(max(0.0, self._planned_at + PLAN_INTERVAL - self.world.now), self._plan)
+            self.world.at(max(0.0, self._planned_at + self._plan_interval - self.world.now), self._plan)
 
     def _record(self, topic: str, value: bytes) -> LogRecord:
         offset = self._offsets[topic]
@@ -192,9 +204,9 @@ class Coordinator:
         for output in outputs:
             value = output.value or b"null"
             if output.topic == "fleet":
-                self.world.at(HOP, partial(self._fold_fleet, value))
+                self.world.at(self._hop, partial(self._fold_fleet, value))
             elif output.topic == "events":
-                self.world.at(HOP, partial(self._fold_events, value))
+                self.world.at(self._hop, partial(self._fold_events, value))
             elif output.topic == "directives":
                 directive = orjson.loads(value)
                 agent = self.world.agents[int(directive["agent_id"][1:])]
@@ -219,4 +231,4 @@ class Coordinator:
         seen = snapshot(self.fleet, "default")
         plan = None if seen is None else self._rounds.propose(seen)
         if plan is not None:
-            self.world.at(HOP, partial(self._fold_fleet, encode_plan(plan)))
+            self.world.at(self._hop, partial(self._fold_fleet, encode_plan(plan)))

@@ -33,6 +33,13 @@ def test_equal_seeds_give_equal_runs(policy: str) -> None:
     assert of(policy, scenario) == of(policy, scenario)
 
 
+def test_as_a_policy_ours_is_as_good_as_the_oracle() -> None:
+    """Without the way through its topics, which the oracle does not have either."""
+    scenario = replace(SMALL, skills=1, agents=60, slots=4)
+    ours, oracle = of("ours-at-once", scenario), of("oracle", scenario)
+    assert ours["wait_ms"]["p99"] <= 1.2 * oracle["wait_ms"]["p99"]
+
+
 def test_what_arrives_is_equal_for_all_policies() -> None:
     arrived = [
         [(job.arrival, job.service, job.skill) for job in run(policy).jobs]
@@ -98,7 +105,7 @@ def test_a_trace_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
 def test_an_unknown_policy_is_refused_with_those_there_are() -> None:
     ran = CliRunner().invoke(app, ["--policies", "best"])
     assert ran.exit_code == 2
-    assert "there are ours, oracle" in ran.stderr
+    assert "there are ours, ours-at-once, oracle" in ran.stderr
 
 
 def test_agents_that_fail_at_everything_soon_get_nothing() -> None:
