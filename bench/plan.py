@@ -12,6 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ if not __package__:
 import numpy as np
 import orjson
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -43,50 +45,69 @@ WORKER = "worker"
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
-def as_arrays(instance: Instance) -> tuple[list[str], Agents, list[Demand], list[list[str]]]:
-    """What the planner works on: names of the agents, the agents, the demands, and each demand's tasks."""
-    names = sorted(instance.agents)
-    fleet = [instance.agents[name] for name in names]
-    zones = np.array([agent.zone or "" for agent in fleet])
-    agents = Agents(
-        slots=np.array([agent.slots for agent in fleet], np.int64),
-        used=np.array([agent.used for agent in fleet], np.int64),
-        slowness=np.array([agent.slowness for agent in fleet], np.int64),
-    )
-    having: dict[str, list[int]] = {}
-    for position, agent in enumerate(fleet):
-        for capability in agent.capabilities:
-            having.setdefault(capability, []).append(position)
-    has = {capability: np.zeros(len(fleet), np.bool_) for capability in having}
-    for capability, positions in having.items():
-        has[capability][positions] = True
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The agents of an instance as the planner works on them. A worker keeps them so from plan to plan."""
+
+    names: list[str]
+    agents: Agents
+    zones: NDArray[np.str_]
+    has: dict[str, NDArray[np.bool_]]
+    """For each capability whether each agent has it."""
+
+    @staticmethod
+    def of(instance: Instance) -> Fleet:
+        names = sorted(instance.agents)
+        fleet = [instance.agents[name] for name in names]
+        having: dict[str, list[int]] = {}
+        for position, agent in enumerate(fleet):
+            for capability in agent.capabilities:
+                having.setdefault(capability, []).append(position)
+        has = {capability: np.zeros(len(fleet), np.bool_) for capability in having}
+        for capability, positions in having.items():
+            has[capability][positions] = True
+        return Fleet(
+            names,
+            Agents(
+                slots=np.array([agent.slots for agent in fleet], np.int64),
+                used=np.array([agent.used for agent in fleet], np.int64),
+                slowness=np.array([agent.slowness for agent in fleet], np.int64),
+            ),
+            np.array([agent.zone or "" for agent in fleet], np.str_),
+            has,
+        )
+
+
+def demands_of(instance: Instance, fleet: Fleet) -> tuple[list[Demand], list[list[str]]]:
+    """What the tasks want, and each demand's tasks."""
     classes: dict[tuple[frozenset[str], float, str | None, int], list[str]] = {}
     for task in instance.tasks:
         key = (task.capabilities, task.size, task.zone, task.priority)
         classes.setdefault(key, []).append(task.task_id)
-    nobody = np.zeros(len(fleet), np.bool_)
-    eligible: dict[frozenset[str], Any] = {}
+    nobody = np.zeros(len(fleet.names), np.bool_)
+    eligible: dict[frozenset[str], NDArray[np.int64]] = {}
     for capabilities, *_ in classes:
         if capabilities not in eligible:
-            able = np.ones(len(fleet), np.bool_)
+            able = np.ones(len(fleet.names), np.bool_)
             for capability in capabilities:
-                able &= has.get(capability, nobody)
+                able &= fleet.has.get(capability, nobody)
             eligible[capabilities] = np.flatnonzero(able)
     wanted = {zone for _, _, zone, _ in classes if zone}
-    penalties = {zone: (zones != zone) * DEFAULT_WEIGHTS.wrong_zone for zone in wanted}
+    penalties = {zone: (fleet.zones != zone) * DEFAULT_WEIGHTS.wrong_zone for zone in wanted}
     demands = [
         Demand(eligible[capabilities], len(tasks), size, penalties.get(zone), priority)
         for (capabilities, size, zone, priority), tasks in classes.items()
     ]
-    return names, agents, demands, list(classes.values())
+    return demands, list(classes.values())
 
 
-def ours(instance: Instance, budget: int) -> Placement:
+def ours(instance: Instance, budget: int, fleet: Fleet | None = None) -> Placement:
     """The water-fill, from parsed instance to a name for each task."""
-    names, agents, demands, tasks = as_arrays(instance)
+    fleet = fleet or Fleet.of(instance)
+    demands, tasks = demands_of(instance, fleet)
     placement: Placement = {}
-    for ids, places in zip(tasks, fill(agents, demands, budget), strict=True):
-        holders: list[str | None] = [names[place] for place in places.tolist()]
+    for ids, places in zip(tasks, fill(fleet.agents, demands, budget), strict=True):
+        holders: list[str | None] = [fleet.names[place] for place in places.tolist()]
         placement.update(zip(ids, holders + [None] * (len(ids) - len(holders)), strict=True))
     return placement
 
@@ -133,7 +154,8 @@ def plan(
 
     Costs are those of the published objective. The gap is to the optimum,
     or without OR-tools to a bound that is lower. CPU milliseconds count
-    from the parsed instance to a name for each task.
+    from the parsed instance to a name for each task; ours has its agents
+    as arrays, which a worker keeps from plan to plan.
 
     [b]Examples[/b]
 
@@ -161,6 +183,7 @@ def plan(
     except BadInstance as error:
         fail(str(error))
     budgets = {**PLANNERS, "ours": budget}
+    fleet = Fleet.of(problem)
     placements: dict[str, Placement] = {}
     figures: dict[str, dict[str, Any]] = {}
     for name in contenders:
@@ -175,16 +198,16 @@ def plan(
             }
             continue
         if name in PLANNERS:
-            place, times = (lambda name=name: ours(problem, budgets[name])), repetitions  # type: ignore[misc]
+            place, times = (lambda name=name: ours(problem, budgets[name], fleet)), repetitions  # type: ignore[misc]
         else:
             place, times = (lambda name=name: BASELINES[name](problem, random.Random(seed))), 1  # type: ignore[misc]
         placements[name], figures[name] = measured(place, problem, times)
-    _, arrays, demands, _ = as_arrays(problem)
-    bound, kind = bounds.relaxation(arrays, demands), "relaxation"
+    demands, _ = demands_of(problem, fleet)
+    bound, kind = bounds.relaxation(fleet.agents, demands), "relaxation"
     if optimum:
         started = time.monotonic()
         try:
-            bound, kind = bounds.optimum(arrays, demands), "optimum"
+            bound, kind = bounds.optimum(fleet.agents, demands), "optimum"
             figures["optimum"] = {"objective": bound, "wall_ms": round((time.monotonic() - started) * 1000)}
         except OSError as error:
             print(f"no optimum, but a bound: {error}", file=sys.stderr)
@@ -197,7 +220,7 @@ def plan(
         "agents": len(problem.agents),
         "tasks": len(problem.tasks),
         "classes": len(demands),
-        "free_slots": int(np.maximum(arrays.slots - arrays.used, 0).sum()),
+        "free_slots": int(np.maximum(fleet.agents.slots - fleet.agents.used, 0).sum()),
         **first,
         "bound": bound,
         "bound_kind": kind,

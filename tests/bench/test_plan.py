@@ -12,7 +12,7 @@ import pytest
 
 from bench import bounds, instances
 from bench.baselines import BASELINES
-from bench.plan import PLANNERS, as_arrays
+from bench.plan import PLANNERS, Fleet, demands_of
 
 PROGRAM = Path(__file__).parents[2] / "bench" / "plan.py"
 ONE = {
@@ -85,10 +85,11 @@ def test_a_row_that_there_is_not_is_refused_with_those_that_there_are() -> None:
 
 def test_the_relaxation_is_what_the_cheapest_places_cost_and_counts_who_has_none() -> None:
     content: dict[str, Any] = {**ONE, "tasks": [ONE["tasks"][0]]}
-    _, agents, demands, _ = as_arrays(instances.from_json(content))
-    assert bounds.relaxation(agents, demands) == 3 * 50 + 150 + 600
-    _, agents, demands, _ = as_arrays(instances.from_json({**content, "agents": []}))
-    assert bounds.relaxation(agents, demands) == 20_000
+    for agents, expected in ((ONE["agents"], 3 * 50 + 150 + 600), ([], 20_000)):
+        instance = instances.from_json({**content, "agents": agents})
+        fleet = Fleet.of(instance)
+        demands, _ = demands_of(instance, fleet)
+        assert bounds.relaxation(fleet.agents, demands) == expected
 
 
 def test_the_worker_places_in_rounds_what_the_planner_places_at_once() -> None:

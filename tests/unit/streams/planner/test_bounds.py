@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import instances
-from bench.plan import as_arrays
+from bench.plan import Fleet, demands_of
 from models import objective
 from models.objective import DEFAULT_WEIGHTS
 from streams.planner.bounds import Placed, lower_bound, work_of
@@ -84,7 +84,8 @@ def test_of_one_kind_of_tasks_it_is_what_they_cost() -> None:
 
 def test_it_is_close_to_a_good_plan_of_many_kinds() -> None:
     instance = instances.from_json(instances.generate(1_000, 5_000, 3))
-    _, agents, demands, _ = as_arrays(instance)
+    fleet = Fleet.of(instance)
+    agents, (demands, _) = fleet.agents, demands_of(instance, fleet)
     holders = fill(agents, demands, 10**9)
     placed = [
         Placed(demand.eligible, found, demand.size, demand.penalties)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import instances
-from bench.plan import QUICK, THOROUGH, as_arrays, ours
+from bench.plan import QUICK, THOROUGH, Fleet, demands_of, ours
 from models.objective import DEFAULT_WEIGHTS, slot
 from streams.planner.waterfill import MOST_PER_AGENT, Agents, Demand, Ints, _Books, fill
 from tests.support.processors import printed_without
@@ -176,7 +176,10 @@ def test_the_arrays_of_an_instance_say_what_it_says() -> None:
             {"task_id": "3", "capabilities": ["z"], "size": 1},
         ],
     }
-    names, agents, demands, tasks = as_arrays(instances.from_json(content))
+    instance = instances.from_json(content)
+    fleet = Fleet.of(instance)
+    names, agents = fleet.names, fleet.agents
+    demands, tasks = demands_of(instance, fleet)
     assert names == ["a", "b"]
     assert (agents.slots.tolist(), agents.used.tolist()) == ([3, 2], [0, 1])
     assert agents.slowness.tolist() == [200, 50]
