@@ -44,6 +44,9 @@ class Room:
         self._held = columns.held[among]
         self._slowness = columns.slowness[among]
         self._zone_of = columns.zones[among]
+        self._everybody = np.arange(len(among))
+        self._times_everywhere: dict[int, Ints] = {}
+        """How often each agent has room for so many slots, until somebody is given some."""
         self._agents: list[Agent] | None = None
         self._resources: dict[str, Ints] = {}
         """What is left of each resource that somebody asked for, in millionths."""
@@ -87,8 +90,11 @@ class Room:
 
     def room_for(self, task_class: TaskClass) -> int:
         """How many tasks of the class there is room for at most, other classes left aside."""
-        eligible = self.eligible(task_class)
-        left = self._times(eligible, max(task_class.slots, 1))
+        eligible, slots = self.eligible(task_class), max(task_class.slots, 1)
+        everywhere = self._times_everywhere.get(slots)
+        if everywhere is None:
+            everywhere = self._times_everywhere[slots] = self._times(self._everybody, slots)
+        left = everywhere[eligible]
         spread = task_class.spread
         if spread is None or spread.most is None:
             return int(left.sum())
@@ -177,22 +183,26 @@ class Room:
         """A copy to try something on."""
         other = copy(self)
         other._held = self._held.copy()
+        other._times_everywhere = {}
         other._resources = {name: left.copy() for name, left in self._resources.items()}
         return other
 
     def give(self, position: int, needs: Needs) -> None:
         """One agent holds one task more."""
         self._held[position] += needs.slots
+        self._times_everywhere.clear()
         for name, amount in needs.resources.items():
             self._left_of(name)[position] -= amount
 
     def give_slots(self, positions: Ints) -> None:
         """Agents hold one slot more, for each time that their position is there."""
         np.add.at(self._held, positions, 1)
+        self._times_everywhere.clear()
 
     def block(self, positions: Ints) -> None:
         """These agents get nothing more in this plan."""
         self._held[positions] = self._whole[positions]
+        self._times_everywhere.clear()
 
     def cost(self, task: TaskRow, draft: Agent) -> int:
         """What the task costs on an agent that holds what the plan has given to it so far."""
