@@ -12,16 +12,14 @@ late: an agent is given no more than its slots, and what is left can still go to
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
-from heapq import heapify, heappop, heappush
 from itertools import groupby
 from math import frexp, ldexp
 from operator import itemgetter
 
 import numpy as np
 
-from models.fleet import coalitions, tenants
+from models.fleet import coalitions
 from models.fleet.backlog import Rank, TaskClass
 from models.fleet.feasibility import feasibility
 from models.fleet.quotas import allowance, excess
@@ -45,6 +43,7 @@ from streams.planner.preemption import preempt
 from streams.planner.rebalancing import moves
 from streams.planner.room import Room
 from streams.planner.snapshot import FleetSnapshot
+from streams.planner.turns import Taken, Turns
 from streams.planner.waterfill import MAX_ROUNDS, PORTION_OVERHEAD, Demand, Ints, fill
 
 DEFAULT_BUDGET = 5_000_000
@@ -67,12 +66,6 @@ CONSTRAINTS = (
     "coalition",
 )
 
-_GLANCE = 20
-"""Work units that it costs to see that a tenant holds all it may."""
-_IN_VAIN = 8
-"""To find that there is no room for a class costs one part, of so many, of what placing its tasks does."""
-_TASK_OVERHEAD = 200
-"""Work units that a task costs beside the agents that are looked at for it."""
 _WEIGHING_SHARE = 4
 """A part of what is left of the budget, of so many, is for weighing coalitions against each other."""
 _FILL_PER_TASK = 8_000
@@ -96,7 +89,7 @@ class WaterFillPlanner:
             budget,
             entries,
             round_.cost,
-            round_.truncated,
+            round_.turns.truncated,
             round_.least() if entries else None,
         )
 
@@ -141,51 +134,23 @@ def _beneficiary(entry: ProposedEntry) -> str:
     return entry.for_task if isinstance(entry, ProposedPreemption) else entry.task_id
 
 
-@dataclass(slots=True, order=True)
-class _Head:
-    """A class with tasks that were not taken yet, by how urgent the first of them is."""
-
-    priority: int
-    served: int
-    """What its tenant was served when this was noted: it may have got more since."""
-    rank: Rank
-    task_class: TaskClass = field(compare=False)
-    position: int = field(default=0, compare=False)
-    """Of that task in the queue."""
-
-
-@dataclass(slots=True)
-class _Taken:
-    """A task that this plan is to place."""
-
-    rank: Rank
-    task: TaskRow
-    task_class: TaskClass
-
-
 class _Round:
     """One plan in the making.
 
     Attributes:
         cost: What its placements cost so far, by the objective.
-        truncated: Whether the budget was used up before all was looked at.
+        turns: Whose turn it is, and what is left of the budget.
     """
 
     def __init__(self, snapshot: FleetSnapshot, planning: PlanningPolicy, budget: int) -> None:
         self._snapshot = snapshot
         self._planning = planning
-        self._budget = budget
         self.cost = 0
-        self.truncated = False
-        classes = snapshot.placeable
         self._degraded = snapshot.degraded
         self._groups = snapshot.groups.draft()
         """With the tasks that this plan places."""
         self._room = Room(snapshot.columns, planning.objective, self._groups)
-        self._served = dict(snapshot.served)
-        self._heads = [_Head(c.queue[0][0], self._served.get(c.tenant, 0), c.queue[0], c) for c in classes]
-        heapify(self._heads)
-        self._tenants_share = len({c.tenant for c in classes}) > 1
+        self.turns = Turns(snapshot, planning, self._room, budget)
         self._holdings = snapshot.holdings.draft()
         """What tenants hold, with what this plan gives them."""
         self._limited = bool(planning.quotas or planning.allocations)
@@ -193,8 +158,6 @@ class _Round:
         """What agents held before this plan."""
         self._bounded: dict[tuple[int, float, int], list[Placed]] = {}
         """What was placed, by what the ways of a task depend on."""
-        self._full: set[str] = set()
-        """Classes for none of whose tasks there is room: within a plan it only shrinks."""
         self._drafts: dict[int, Agent] = {}
         """Copies of agents, by position, that hold what this plan would give them on top of what they hold."""
         self._placed: list[tuple[Rank, ProposedEntry]] = []
@@ -206,7 +169,7 @@ class _Round:
     def place(self) -> list[ProposedEntry]:
         """First what mends coalitions, whose other members wait or work already; then the most urgent tasks."""
         repairs = [entry for task, row in self._degraded if (entry := self._mend(task, row))]
-        while taken := self._take(MAX_ENTRIES - self._asked):
+        while taken := self.turns.take(MAX_ENTRIES - self._asked, self._holdings):
             for (band, kind), group in groupby(_in_parts(taken, self._snapshot.now), key=itemgetter(0)):
                 tasks = [task for _, task in group]
                 self._keep_free_from(band)
@@ -220,8 +183,8 @@ class _Round:
         self._placed.sort(key=itemgetter(0))
         entries = [*repairs, *(entry for _, entry in self._placed)]
         placed = {entry.task_id for entry in entries}
-        victims, spent = preempt(self._snapshot, self._planning, placed, self._budget)
-        self._budget -= spent
+        victims, spent = preempt(self._snapshot, self._planning, placed, self.turns.budget)
+        self.turns.spend(spent)
         return [*entries, *victims]
 
     def least(self) -> int | None:
@@ -236,77 +199,15 @@ class _Round:
             for parts in self._bounded.values()
         ]
         work = work_of(placed)
-        if work > self._budget:
+        if work > self.turns.budget:
             return None
-        self._budget -= work
+        self.turns.spend(work)
         return lower_bound(self._before, placed, self._planning.objective)
-
-    # -- who is next
-
-    def _take(self, limit: int) -> list[_Taken]:
-        """The most urgent tasks, as many as there is room for, roughly: other classes may want the same room."""
-        taken: list[_Taken] = []
-        room = self._room.free
-        asked = 0
-        left: dict[str, int] = {}
-        """For how many tasks of a class there is room, those that were taken left out."""
-        postponed: list[_Head] = []
-        holdings = self._holdings.draft()
-        while self._heads and asked < limit and room > 0:
-            if self._budget <= 0:
-                self.truncated = True
-                break
-            head = heappop(self._heads)
-            task_class = head.task_class
-            if task_class.id in self._full:
-                continue
-            served = self._served.get(task_class.tenant, 0)
-            if self._tenants_share and head.served < served:
-                head.served = served
-                heappush(self._heads, head)
-                continue
-            team = task_class.team
-            least, members = (1, 1) if team is None else (team.least, team.max_size)
-            if self._limited and excess(self._planning, holdings, task_class, least):
-                self._budget -= _GLANCE
-                postponed.append(head)
-                continue
-            if task_class.id not in left:
-                left[task_class.id] = self._room.room_for(task_class)
-                work = len(self._room.eligible(task_class)) + PORTION_OVERHEAD
-                if not left[task_class.id]:
-                    self._budget -= work // _IN_VAIN
-                    self._full.add(task_class.id)
-                    continue
-                self._budget -= work
-            if not left[task_class.id]:
-                postponed.append(head)
-                continue
-            self._budget -= _TASK_OVERHEAD
-            task, rank = self._snapshot.task(head.rank[3]), head.rank
-            head.position += 1
-            if head.position < len(task_class.queue):
-                head.rank = task_class.queue[head.position]
-                head.priority = head.rank[0]
-                heappush(self._heads, head)
-            if task.retry_at <= self._snapshot.now:
-                taken.append(_Taken(rank, task, task_class))
-                asked += members
-                if self._limited and task.tenant is not None:
-                    holdings.add(task.tenant, task.slots, task.resources, least)
-                left[task_class.id] = max(0, left[task_class.id] - members)
-                room -= task.slots * members
-                if self._tenants_share:
-                    share = members * tenants.share_of(task, self._planning.tenants)
-                    tenants.serve(self._served, task_class.tenant, share)
-        for head in postponed:
-            heappush(self._heads, head)
-        return taken
 
     # -- where it goes
 
-    def _place_together(self, tasks: Sequence[_Taken]) -> None:
-        groups: dict[tuple[int, str, float, int], list[_Taken]] = {}
+    def _place_together(self, tasks: Sequence[Taken]) -> None:
+        groups: dict[tuple[int, str, float, int], list[Taken]] = {}
         for one in tasks:
             penalties = self._room.penalties(one.task)
             key = one.rank[0], one.task_class.id, _rounded(one.task.size), id(penalties)
@@ -323,8 +224,8 @@ class _Round:
                 for (priority, _, size, _), group in groups.items()
             ]
             look = sum(len(demand.eligible) + PORTION_OVERHEAD for demand in demands)
-            budget = min(max(self._budget, 0), _FILL_PER_TASK * sum(map(len, groups.values())))
-            self._budget -= min(budget, 2 * MAX_ROUNDS * look)
+            budget = min(max(self.turns.budget, 0), _FILL_PER_TASK * sum(map(len, groups.values())))
+            self.turns.spend(min(budget, 2 * MAX_ROUNDS * look))
             placed = fill(self._room.arrays(), demands, budget, self._planning.objective)
             for holders in placed:
                 self._room.give_slots(holders)
@@ -338,7 +239,7 @@ class _Round:
                     if any(map(len, placed)) and self._room.room_for(group[0].task_class):
                         left[key] = group[len(holders) :]
                     else:
-                        self._full.add(group[0].task_class.id)
+                        self.turns.no_room_for(group[0].task_class)
             groups = left
 
     def _note(self, task_class: TaskClass, task: TaskRow, size: float, holders: Ints) -> None:
@@ -348,14 +249,14 @@ class _Round:
             parts = self._bounded.setdefault((id(eligible), _rounded(size), id(penalties)), [])
             parts.append(Placed(eligible, holders, size, penalties))
 
-    def _hand_out(self, group: Sequence[_Taken], holders: Ints) -> None:
+    def _hand_out(self, group: Sequence[Taken], holders: Ints) -> None:
         """The most urgent ones get a place; of them, larger tasks go to faster agents."""
         lucky = sorted(group[: len(holders)], key=lambda one: (-one.task.size, one.rank))
         order = np.lexsort((holders, self._room.slowness(holders)))
         for one, position in zip(lucky, holders[order].tolist(), strict=True):
             self._reserve(one, position)
 
-    def _place_one(self, one: _Taken) -> None:
+    def _place_one(self, one: Taken) -> None:
         task = one.task
         skipped = self._skipped(task)
         able = self._candidates(task, one.task_class, skipped)
@@ -366,13 +267,13 @@ class _Round:
             self._note(one.task_class, task, task.size, np.array([position]))
             self._reserve(one, position)
         elif not skipped:
-            self._full.add(one.task_class.id)
+            self.turns.no_room_for(one.task_class)
 
-    def _form(self, taken: Sequence[_Taken]) -> None:
+    def _form(self, taken: Sequence[Taken]) -> None:
         """Coalitions for tasks of one band, each with all of its members or none."""
         wishes = [self._wish(one.task, one.task_class) for one in taken]
-        work = min(max(self._budget, 0) // _WEIGHING_SHARE, jointly.work_of(wishes))
-        self._budget -= work
+        work = min(max(self.turns.budget, 0) // _WEIGHING_SHARE, jointly.work_of(wishes))
+        self.turns.spend(work)
         found = jointly.teams(self._room, wishes, self._planning.objective.unplaced, work)
         for one, wish, seats in zip(taken, wishes, found, strict=True):
             members = None if seats is None else self._seat(wish, seats)
@@ -384,10 +285,10 @@ class _Round:
             )
             self._placed.append((one.rank, entry))
 
-    def _wait_for_more(self, one: _Taken, wish: Wish) -> None:
+    def _wait_for_more(self, one: Taken, wish: Wish) -> None:
         """There is no team for the task: some of those that it could have are to be kept free."""
         if not wish.without:
-            self._full.add(one.task_class.id)
+            self.turns.no_room_for(one.task_class)
         if self._reserved is None and not one.task_class.impossible:
             able = self._candidates(one.task, one.task_class, wish.without)
             cheapest = np.lexsort((able, self._room.costs(one.task, able)))[: wish.team.max_size]
@@ -405,7 +306,7 @@ class _Round:
     def _mend(self, task: TaskRow, row: CoalitionRow) -> ProposedCoalition | None:
         assert task.team is not None
         missing = task.team.missing(coalitions.members_of(row))
-        if missing is None or self._budget <= 0 or self._asked >= MAX_ENTRIES:
+        if missing is None or self.turns.budget <= 0 or self._asked >= MAX_ENTRIES:
             return None
         if excess(self._planning, self._holdings, task, missing.least):
             return None
@@ -427,7 +328,7 @@ class _Round:
         if self._limited and not team.parts:
             most = allowance(self._planning, self._holdings, task, team.max_size)
             team = Team(cover=team.cover, max_size=most)
-        self._budget -= len(self._room.eligible(task_class)) + (1 << len(team.cover))
+        self.turns.spend(len(self._room.eligible(task_class)) + (1 << len(team.cover)))
         members = () if row is None else (member.agent_id for member in row.members)
         return Wish(task, task_class, team, [*self._skipped(task), *members])
 
@@ -460,7 +361,7 @@ class _Round:
 
     def _candidates(self, task: TaskRow, task_class: TaskClass, without: Sequence[str]) -> Ints:
         eligible = self._room.eligible(task_class)
-        self._budget -= len(eligible)
+        self.turns.spend(len(eligible))
         return self._room.able(task, eligible, without)
 
     def _skipped(self, task: TaskRow) -> list[str]:
@@ -472,7 +373,7 @@ class _Round:
             draft = self._drafts[position] = self._room.agent(position).draft(self._groups)
         return draft
 
-    def _reserve(self, one: _Taken, position: int) -> None:
+    def _reserve(self, one: Taken, position: int) -> None:
         """Note the entry, if the one feasibility function says the same as the arrays."""
         draft = self._draft(position)
         task = one.task
@@ -495,7 +396,7 @@ class _Kind(IntEnum):
     ALIKE = 2
 
 
-def _in_parts(taken: Sequence[_Taken], now: int) -> Iterator[tuple[tuple[int, _Kind], _Taken]]:
+def _in_parts(taken: Sequence[Taken], now: int) -> Iterator[tuple[tuple[int, _Kind], Taken]]:
     """Each task with its band and kind, those that are placed together beside each other.
 
     All may be, if they take one slot each and nothing else. If some cannot, those of higher priority are placed

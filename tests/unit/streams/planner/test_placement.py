@@ -18,7 +18,8 @@ from models.fleet_records import (
 )
 from models.fold import LogRecord
 from streams.planner import WaterFillPlanner, encode_plan, plannable, snapshot
-from streams.planner.placement import _TASK_OVERHEAD, DEFAULT_BUDGET, MAX_ENTRIES
+from streams.planner.placement import DEFAULT_BUDGET, MAX_ENTRIES
+from streams.planner.turns import TASK_OVERHEAD
 from streams.planner.waterfill import PORTION_OVERHEAD
 from tests.unit.models.fleet.log import FleetLog, restored_from, rows_of
 
@@ -229,7 +230,7 @@ def test_cost_goes_with_classes_not_with_tasks_times_agents(log: FleetLog) -> No
     for number in range(30):
         log.agent(f"a{number}")
     submit(log, ({"task_id": f"t{number}"} for number in range(300)))
-    plan = plan_of(log, budget=PORTION_OVERHEAD + 30 + 30 * _TASK_OVERHEAD)
+    plan = plan_of(log, budget=PORTION_OVERHEAD + 30 + 30 * TASK_OVERHEAD)
     assert plan is not None
     assert len(plan.directives) == 30
     assert not plan.planner.truncated
