@@ -288,26 +288,32 @@ def _middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> None:
     """The figures as a table."""
     table = Table(
+        box=None,
+        padding=(0, 0, 0, 1),
         title=f"{result['agents']:,} agents with {result['slots']} slots, {result['work_s']:g} s of work a task, "
-        f"{result['coalitions']:.0%} for coalitions of two; {result['seconds']:g} s each"
+        f"{result['coalitions']:.0%} for coalitions of two; {result['seconds']:g} s each",
     )
-    for column in ("tasks/s", "completed/s", "to directive p50", "p99", "max", "to result p50", "p99"):
-        table.add_column(column, justify="right")
-    for column in ("worker", "broker", "crowd", "worker µs/task"):
-        table.add_column(column, justify="right")
+    for column in ("tasks/s", "done/s", "p50", "p99", "max", "done p50", "p99"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("worker", "broker", "crowd", "µs/task"):
+        table.add_column(column, justify="right", no_wrap=True)
     for rate, run_ in result["rates"].items():
         directive, ended, cpus = run_["to_directive_ms"], run_["to_result_ms"], run_["cpus"]
         table.add_row(
             rate,
             f"{run_['completed_per_s']:,.0f}",
-            *(f"{directive[name]:,.1f}" for name in ("p50", "p99", "max")),
-            *(f"{ended[name]:,.1f}" for name in ("p50", "p99")),
+            *(f"{directive[name]:,.0f}" for name in ("p50", "p99", "max")),
+            *(f"{ended[name]:,.0f}" for name in ("p50", "p99")),
             *(f"{cpus[name]:.2f}" if name in cpus else "" for name in ("worker", "broker", "crowd")),
             f"{run_['worker_us_per_task'] or 0:,.0f}",
         )
     console = Console()
     console.print(table)
-    console.print("Times in milliseconds; worker, broker, crowd: processors that they kept busy.")
+    console.print(
+        "Milliseconds from submission to directive, and to the result (done); worker, broker, crowd: processors "
+        "that they kept busy; µs/task: of the worker.",
+        style="dim",
+    )
     for rate, reason in result["missing"].items():
         console.print(f"[red]{rate} tasks/s: {reason}[/]")
 
