@@ -34,12 +34,14 @@ BUDGETS = {"greedy": 0, "ours": 100_000, "ours-thorough": 1_600_000}
 """Work units."""
 SCIPY = "scipy==1.17.1"
 SKILLS = 16
+COVER = 6
+"""Skills that a task wants covered, at most."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
-def generate(agents: int, tasks: int, seed: int) -> dict[str, Any]:
-    """An instance as JSON: agents of 1 to 4 of 16 skills, costs 10 to 99; tasks that cover 2 to 6 skills."""
+def generate(agents: int, tasks: int, seed: int, cover: int = COVER) -> dict[str, Any]:
+    """An instance as JSON: agents of 1 to 4 of 16 skills, costs 10 to 99; tasks that cover 2 skills or more."""
     chance = np.random.default_rng(seed)
     frequency = 1 / np.arange(1, SKILLS + 1) ** 0.7
     frequency /= frequency.sum()
@@ -58,7 +60,7 @@ def generate(agents: int, tasks: int, seed: int) -> dict[str, Any]:
     ]
     wanted = []
     for number in range(tasks):
-        count = int(chance.integers(2, 7))
+        count = int(chance.integers(2, cover + 1))
         wanted.append(
             {
                 "task_id": f"task-{number:04d}",
@@ -164,6 +166,9 @@ def coalitions(
     agents: Annotated[int, typer.Option(min=1, help="Agents of the instance that is made.")] = 200,
     tasks: Annotated[int, typer.Option(min=1, help="Its tasks.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="What it is made from.")] = 1,
+    cover: Annotated[
+        int, typer.Option(min=2, max=SKILLS, help="Skills that its tasks want covered, 2 to so many.")
+    ] = COVER,
     budget: Annotated[int, typer.Option(min=0, help="Work units of [b]ours[/b].")] = BUDGETS["ours"],
     repetitions: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 3,
     column_bound: Annotated[
@@ -193,7 +198,7 @@ def coalitions(
       python bench/coalitions.py --agents 5000 --tasks 1000 --no-column-bound
     """
     try:
-        problem = generate(agents, tasks, seed) if instance is None else read(instance)
+        problem = generate(agents, tasks, seed, cover) if instance is None else read(instance)
     except BadInstance as error:
         fail(str(error))
     if save is not None:
