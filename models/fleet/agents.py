@@ -45,9 +45,7 @@ def admit(step: Step, fleet: FleetState, event: AgentEvent) -> Agent | Outcome:
         return fleet.agents[event.agent_id]
     if not agent.registered:
         return step.reject(fleet, "deregistered", event.agent_id)
-    if agent.row.liveness != "alive":
-        agent.row.liveness = "alive"
-        changed(step, fleet, agent)
+    _is_there(step, fleet, agent)
     return agent
 
 
@@ -61,9 +59,16 @@ def register(step: Step, fleet: FleetState, event: AgentRegistered) -> Outcome:
     row = agent.row
     restarted = event.incarnation is not None and event.incarnation > row.incarnation
     if restarted:
+        if not (
+            row.liveness in ("lost", "deregistered") or row.drained or row.status in ("offline", "draining")
+        ):
+            breaker.flapped(
+                step, fleet, agent
+            )  # who said goodbye comes back as planned; to be lost has counted
         lose(step, fleet, agent, "agent_restarted")
     # Without a new incarnation a registration only updates the row: a draining agent stays draining.
     anew = restarted or not agent.registered
+    was_lost = row.liveness == "lost"
     if anew or row.status in ("offline", "error"):
         row.status = "active"
     if anew:
@@ -73,6 +78,8 @@ def register(step: Step, fleet: FleetState, event: AgentRegistered) -> Outcome:
     changed(step, fleet, agent)
     if anew:
         throttle.tell(step, fleet, agent)
+    if anew or was_lost:
+        breaker.returned(step, fleet, agent)
     return "applied"
 
 
@@ -152,8 +159,7 @@ def hear_liveness(
         return step.reject(fleet, "deregistered", record.agent_id)
     row = agent.row
     if isinstance(record, AgentRecovered):
-        row.liveness = "alive"
-        changed(step, fleet, agent)
+        _is_there(step, fleet, agent)
         return "applied"
     if row.liveness == "alive":
         row.liveness = "suspected"
@@ -166,10 +172,22 @@ def hear_liveness(
     return "applied"
 
 
+def _is_there(step: Step, fleet: FleetState, agent: Agent) -> None:
+    """It was heard of."""
+    before = agent.row.liveness
+    if before == "alive":
+        return
+    agent.row.liveness = "alive"
+    changed(step, fleet, agent)
+    if before == "lost":
+        breaker.returned(step, fleet, agent)
+
+
 def be_lost(step: Step, fleet: FleetState, agent: Agent, silence: int) -> None:
     """The agent has been silent for so many milliseconds that its tasks go to others."""
     held = sum(1 for directive in agent.live.values() if directive.type == "assign_task")
     agent.row.liveness = "lost"
+    breaker.flapped(step, fleet, agent)
     changed(step, fleet, agent)
     lose(step, fleet, agent, "agent_lost")
     details = {"silence": silence / 1000, "tasks": held}

@@ -13,7 +13,7 @@ from itertools import chain
 import orjson
 
 from models.fields import seconds
-from models.fleet import coalitions
+from models.fleet import breaker, coalitions
 from models.fleet.backlog import Survey, rank
 from models.fleet.costs import cost_of
 from models.fleet.feasibility import MEANING, REASONS, Reason, feasibility, never, not_now, unavailable
@@ -83,7 +83,7 @@ def explain_agent(fold: FleetFold, fleet_name: str, agent_id: str) -> dict[str, 
             "held": agent.held_slots,
             "bounds": {reason: bound for bound, reason in agent.bounds()},
         },
-        "breaker": _breaker(agent),
+        "breaker": _breaker(agent, fleet, fold.state.clock.log_time),
         "load": {
             "reported": agent.row.current_load,
             "background": round(agent.row.background, 3) if agent.row.taken else 0.0,
@@ -103,13 +103,15 @@ def explain_agent(fold: FleetFold, fleet_name: str, agent_id: str) -> dict[str, 
     }
 
 
-def _breaker(agent: Agent) -> dict[str, object]:
+def _breaker(agent: Agent, fleet: FleetState, now: int) -> dict[str, object]:
     row = agent.row
+    flaps = breaker.flaps_of(row, now, fleet.policy.breaker.flap_memory)
     return {
         "state": agent.breaker,
         "failed": row.failed,
         "until": seconds(row.tripped_until) if row.tripped_until else None,
         "openings": row.trips,
+        "flaps": flaps / 1000,
     }
 
 

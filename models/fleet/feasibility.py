@@ -53,7 +53,7 @@ MEANING: dict[Reason, str] = {
     "drained": "is being drained by an operator",
     "cordoned": "is cordoned by an operator",
     "draining": "says that it is draining",
-    "tripped": "failed at several tasks in a row and gets no new work for a while",
+    "tripped": "failed at several tasks in a row, or was lost again and again, and gets no new work for a while",
     "cooling_down": "rejected or ignored this task a moment ago and is not asked again yet",
     "no_credit": "has no free slot for it",
     "probation": "failed at several tasks in a row and gets few at once until it completes some",

@@ -205,6 +205,9 @@ class AgentRow(msgspec.Struct, array_like=True):
     """If there are any, it takes only tasks that require one of them. Sorted, without repeats."""
     only_tenants: list[str] = msgspec.field(default_factory=list)
     """If there are any, it takes only tasks of these tenants. Likewise."""
+    flaps: int = 0
+    """How often it was lost or started again, in thousandths, as of ``flapped_at``: see ``breaker``."""
+    flapped_at: int = 0
 
 
 class TaskRow(msgspec.Struct, array_like=True):
