@@ -219,6 +219,8 @@ class Policy:
     """Rejections and ack timeouts after which a task fails: nobody wants it."""
     reject_cooldown: _Long = 30_000
     """Milliseconds for which an agent that rejected or ignored a task is not asked for it again."""
+    drain_pace: _Count = 100
+    """Tasks that are taken back in a second, in the whole fleet, from drained agents whose deadline is over."""
     task_memory: _Long = 7 * 86_400_000
     """Milliseconds for which the id of an ended task is remembered, so that a repeat is a duplicate."""
     control_attempts: _Count = 3

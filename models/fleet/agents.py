@@ -13,7 +13,7 @@ from models.events import (
     ResourceReport,
     StatusUpdate,
 )
-from models.fleet import brake, breaker, coalitions, impossible, ledger, tasks, throttle
+from models.fleet import brake, breaker, coalitions, drains, impossible, ledger, tasks, throttle
 from models.fleet.backlog import TaskClass
 from models.fleet.roster import Agent
 from models.fleet.rows import AgentRow, Outcome, micro
@@ -90,6 +90,7 @@ def deregister(step: Step, fleet: FleetState, event: AgentDeregistered) -> Outco
     if not agent.registered:
         return step.reject(fleet, "deregistered", event.agent_id)
     agent.row.liveness = "deregistered"
+    drains.end(agent)
     changed(step, fleet, agent)
     lose(step, fleet, agent, "agent_deregistered")
     return "applied"
@@ -139,11 +140,13 @@ def operate(step: Step, fleet: FleetState, event: AgentCordoned | AgentUncordone
     else:
         row.cordoned = False
         row.drained = False
+        drains.end(agent)
         breaker.reset(step, fleet, agent)
     changed(step, fleet, agent)
     throttle.tell(step, fleet, agent)
     if isinstance(event, AgentDrained):
         ledger.command(step, fleet, agent, "drain", event.deadline)
+        drains.begin(step, fleet, agent, event.deadline)
     elif was_drained and not row.drained:
         ledger.command(step, fleet, agent, "resume")
     return "applied"

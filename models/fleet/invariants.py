@@ -158,6 +158,12 @@ def _check_agents(state: State, fleet: FleetState) -> None:
     assert fleet.bounded.keys() == bounded, f"fleet {fleet.name} bounds others than it says"
     for agent in fleet.agents.values():
         assert agent.row.limit is not None or not agent.row.tripped_until, f"breaker of {agent.id}"
+    draining = {a.id for a in fleet.agents.values() if a.registered and a.row.drain_by}
+    assert fleet.draining.keys() == draining, f"fleet {fleet.name} drains others than it says"
+    assert fleet.row.drain_due or not draining, f"fleet {fleet.name} drains {draining} for ever"
+    assert all(fleet.agents[name].row.drained for name in draining), (
+        "an agent has a deadline and is not drained"
+    )
     held_back = {agent.id for agent in silent if agent.row.held_since}
     assert fleet.held_back.keys() == held_back, f"fleet {fleet.name} holds back others than it says"
     assert fleet.row.brake_due or not held_back, f"fleet {fleet.name} holds back {held_back} for ever"

@@ -7,7 +7,19 @@ log. What has not been answered by then was not answered in time, however far be
 from __future__ import annotations
 
 from models.fields import seconds
-from models.fleet import brake, breaker, coalitions, floods, impossible, ledger, pace, reports, stuck, tasks
+from models.fleet import (
+    brake,
+    breaker,
+    coalitions,
+    drains,
+    floods,
+    impossible,
+    ledger,
+    pace,
+    reports,
+    stuck,
+    tasks,
+)
 from models.fleet.rows import SourceRow
 from models.fleet.state import State, directive_due
 from models.fleet.step import Step
@@ -126,6 +138,8 @@ def run(step: Step) -> None:
             brake.review(step, key, due)
         elif kind == "flood":
             floods.review(step, key, due)
+        elif kind == "drain":
+            drains.review(step, key, due)
         elif kind == "breaker":
             breaker.review(step, key, due)
         elif kind == "coalition":

@@ -128,6 +128,8 @@ class FleetRow(msgspec.Struct, array_like=True):
     """and the sum of the one over them,"""
     plan_bound: int = 0
     """and of the other."""
+    drain_due: int = 0
+    """Fleet time at which drained agents are looked at whose deadline is over; 0 if none has one."""
 
 
 class AgentRow(msgspec.Struct, array_like=True):
@@ -208,6 +210,8 @@ class AgentRow(msgspec.Struct, array_like=True):
     flaps: int = 0
     """How often it was lost or started again, in thousandths, as of ``flapped_at``: see ``breaker``."""
     flapped_at: int = 0
+    drain_by: int = 0
+    """Fleet time from which on what it still has is taken back, since it is drained; 0 if it may finish all."""
 
 
 class TaskRow(msgspec.Struct, array_like=True):

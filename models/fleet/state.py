@@ -40,6 +40,7 @@ class FleetState:
         "classes",
         "columns",
         "degraded",
+        "draining",
         "groups",
         "held_back",
         "holdings",
@@ -74,6 +75,8 @@ class FleetState:
         """Registered agents that are suspected, those whose loss is held back included."""
         self.held_back: dict[str, None] = {}
         """Ids of these latter."""
+        self.draining: dict[str, None] = {}
+        """Ids of registered agents that are drained, with a deadline."""
         self.tripped = 0
         """Registered agents whose breaker is open."""
         self.bounded: dict[str, None] = {}
@@ -187,6 +190,10 @@ class State:
             fleet.bounded[agent.id] = None
         else:
             fleet.bounded.pop(agent.id, None)
+        if agent.registered and agent.row.drain_by:
+            fleet.draining[agent.id] = None
+        else:
+            fleet.draining.pop(agent.id, None)
         if agent.row.held_since:
             fleet.held_back[agent.id] = None
         else:
@@ -442,6 +449,8 @@ class State:
         for key, fleet in tables.fleets.rows.items():
             if fleet.brake_due:
                 yield fleet.brake_due, "brake", key
+            if fleet.drain_due:
+                yield fleet.drain_due, "drain", key
             if fleet.flood_until:
                 yield fleet.flood_until, "flood", key
         for key, coalition in tables.coalitions.rows.items():

@@ -12,6 +12,7 @@ MomentKind: TypeAlias = Literal[
     "coalition",
     "deadline",
     "directive",
+    "drain",
     "flood",
     "impossible",
     "pace",
@@ -23,9 +24,9 @@ MomentKind: TypeAlias = Literal[
 ]
 """What happens then: an alert may be raised again, losses that were held back are looked at, an agent whose
 breaker is open may be tried again, a coalition is given up, a pending task is past its deadline, an ended
-directive or task or how long tasks of a class took is forgotten, it is told how many alerts were withheld, an
-impossible class gets its alert, it is told that a task will miss its deadline or is stuck, a task has waited so
-long that it counts as of a higher priority, a report goes out."""
+directive or task or how long tasks of a class took is forgotten, drained agents give back what they have, it is
+told how many alerts were withheld, an impossible class gets its alert, it is told that a task will miss its
+deadline or is stuck, a task has waited so long that it counts as of a higher priority, a report goes out."""
 
 _ROOM = 1_024
 """Entries that are never worth clearing up."""

@@ -196,6 +196,7 @@ def _agent(agent: Agent) -> dict[str, object]:
         "breaker": agent.breaker,
         "cordoned": row.cordoned,
         "drained": row.drained,
+        "drain_by": seconds(row.drain_by) if row.drain_by else None,
         "capabilities": row.capabilities,
         "slots": row.slots,
         "usable": agent.credits,

@@ -94,7 +94,7 @@ events = st.one_of(
     _event("task_cancelled", task_id=task_ids),
     _event("agent_cordoned", agent_id=agent_ids),
     _event("agent_uncordoned", agent_id=agent_ids),
-    _event("agent_drained", agent_id=agent_ids),
+    _event("agent_drained", agent_id=agent_ids, deadline=st.sampled_from([None, 1.0, START / 1000 + 5])),
     _event("agent_drained", agent_id=st.just("a1")),
     _event("agent_uncordoned", agent_id=st.just("a1")),
     _event(
@@ -118,7 +118,8 @@ PRELUDE: list[dict[str, Any]] = [
         "type": "policy_changed",
         "version": 1,
         "policy": {
-            "breaker": {"failures": 1, "pause": 2, "share": 1},
+            "breaker": {"failures": 1, "pause": 2, "share": 1, "flaps": 1},
+            "drain_pace": 1,
             "quarantine": 1,
             "alert_burst": 2,
             "retry": {"base": 0, "cap": 0},
@@ -257,7 +258,7 @@ def _answer(planned: list[tuple[int, str]]) -> st.SearchStrategy[dict[str, Any]]
     if not planned:
         return events
     outcomes = st.sampled_from(
-        ["accepted", "accepted", "rejected", "progress", "completed", "completed", "failed"]
+        ["accepted", "accepted", "rejected", "progress", "completed", "completed", "failed", "failed"]
     )
     return st.builds(
         lambda plan, index, outcome: {

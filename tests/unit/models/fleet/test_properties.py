@@ -195,4 +195,5 @@ def test_the_random_logs_above_reach_deep_states() -> None:
         "leave_coalition",
         "breaker_opened",
         "task_poisoned",
+        "drain_overdue",
     }
