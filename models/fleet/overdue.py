@@ -170,6 +170,13 @@ def _directive_overdue(step: Step, due: int, directive_id: str) -> None:
         ledger.repeat(step, fleet, directive_id)
         return
     task = step.state.task_of(fleet, row)
+    if not row.accepted:
+        details = {
+            "directive_id": directive_id,
+            "task_id": row.task_id,
+            "ack_timeout": row.ack_timeout / 1000,
+        }
+        step.alert_seldom(fleet, "directive_unanswered", row.agent_id, row.type, details)
     breaker.failed(step, fleet, row.agent_id, task, "run_timeout" if row.accepted else "ack_timeout")
     if row.coalition_id is not None:
         ledger.withdraw(step, fleet, directive_id)

@@ -79,9 +79,13 @@ def test_an_answer_that_is_forwarded_late_counts_since_time_waits_for_it() -> No
 
 
 def test_an_unacked_assignment_is_withdrawn_and_its_agent_skipped(log: FleetLog) -> None:
-    log.assigned(ack_timeout=5)
+    unheard = log.assigned(ack_timeout=5)
     assert not log.wait(4_000)
-    assert log.wait(1_000).directive["type"] == "withdraw_task"
+    said = log.wait(1_000)
+    assert said.directive["type"] == "withdraw_task"
+    (alert,) = said.alerts("directive_unanswered")
+    assert (alert["subject"], alert["reason"]) == ("a1", "assign_task")
+    assert (alert["directive_id"], alert["task_id"]) == (unheard["directive_id"], "t1")
     task = log.task_row()
     assert (task.state, task.deliveries, task.last_reason) == ("pending", 1, "ack_timeout")
     log.agent("a2")
