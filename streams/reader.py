@@ -13,19 +13,17 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from models.fold import Headers, Record
 from streams.errors import BrokerUnreachable, StreamsError
 from streams.offsets import BEGINNING, Span
 from streams.tolerant_records import tolerate_strange_batches
 from streams.topics import CONNECT_TIMEOUT, create_command
-
-if TYPE_CHECKING:
-    from models.fleet import FleetFold
 
 SILENCE = 30.0
 """Seconds without a record that is known to be there, after which reading fails instead of waiting on."""
@@ -107,6 +105,20 @@ class TopicReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._consumer.stop()
+
+    async def cluster_id(self) -> str | None:
+        """What the cluster calls itself."""
+        client = self._consumer._client
+        answer = await client.send(client.get_random_node(), MetadataRequest([]))
+        found: str | None = getattr(answer, "cluster_id", None)
+        return found
+
+    async def offsets_at(self, topic: str, time: int, partitions: Collection[int]) -> dict[int, int | None]:
+        """For each of these partitions the first offset that was appended at or after this epoch time, in
+        milliseconds; ``None`` if there is none yet."""
+        places = {TopicPartition(self._prefix + topic, number): number for number in partitions}
+        found = await self._consumer.offsets_for_times(dict.fromkeys(places, time))
+        return {number: found[place].offset if found.get(place) else None for place, number in places.items()}
 
     async def extents(self, topic: str) -> dict[int, Extent]:
         """What each partition of the topic holds now.
@@ -283,34 +295,3 @@ class TopicReader:
             record.value,
             record.headers,
         )
-
-
-async def fold_fleet(
-    bootstrap: str,
-    prefix: str,
-    fleet: str,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[FleetFold, dict[str, object]]:
-    """Fold the partition of the fleet log that holds ``fleet``, from its start to its present end.
-
-    Returns:
-        The fold, and where it was read: topic, partition, and the offset after the last record.
-
-    Raises:
-        BrokerUnreachable, TopicMissing: if there is nothing to read from.
-    """
-    from models.fleet import FleetFold
-    from models.partition import partition_of
-
-    async with TopicReader(bootstrap, prefix) as reader:
-        extents = await reader.extents("fleet")
-        partition = partition_of(fleet.encode(), len(extents))
-        extent = extents[partition]
-        fold = FleetFold(partition, len(await reader.extents("events")))
-        done = 0
-        if extent.beginning < extent.end:
-            async for batch in reader.batches("fleet", partition, extent):
-                fold.fold(batch)
-                done += len(batch)
-                progress(done, extent.end - extent.beginning)
-    return fold, {"topic": prefix + "fleet", "partition": partition, "offset": extent.end}

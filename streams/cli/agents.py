@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli import console
-from streams.cli.options import Bootstrap, Fleet, Http, Json, Prefix
+from streams.cli.options import At, Bootstrap, Fleet, Http, Json, Prefix
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,6 +39,7 @@ def agents(
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", "-a", help="Those that have deregistered, too.")] = False,
     fleet: Fleet = "default",
+    at: At = None,
     json: Json = False,
     http: Http = None,
     bootstrap: Bootstrap = None,
@@ -57,7 +58,7 @@ def agents(
     from streams.cli.state import open_state
 
     require_state(state, STATES)
-    answer = open_state(bootstrap, prefix, fleet, http).agents()
+    answer = open_state(bootstrap, prefix, fleet, http, at).agents()
     if state is not None:
         answer["agents"] = [agent for agent in answer["agents"] if state in agent_states(agent)]
     elif not everyone:

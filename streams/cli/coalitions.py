@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli import console
-from streams.cli.options import Bootstrap, Fleet, Http, Json, Limit, Prefix
+from streams.cli.options import At, Bootstrap, Fleet, Http, Json, Limit, Prefix
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,6 +23,7 @@ def coalitions(
     ] = None,
     limit: Limit = 50,
     fleet: Fleet = "default",
+    at: At = None,
     json: Json = False,
     http: Http = None,
     bootstrap: Bootstrap = None,
@@ -42,7 +43,7 @@ def coalitions(
     from streams.cli.state import open_state
 
     require_state(state, STATES)
-    answer = open_state(bootstrap, prefix, fleet, http).coalitions(state, limit)
+    answer = open_state(bootstrap, prefix, fleet, http, at).coalitions(state, limit)
     if json:
         console.print_json(answer)
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli import console
-from streams.cli.options import Bootstrap, Fleet, Http, Json, Prefix
+from streams.cli.options import At, Bootstrap, Fleet, Http, Json, Prefix
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,6 +17,7 @@ def explain(
     kind: Annotated[str, typer.Argument(help="What to explain: task, agent or coalition.", metavar="KIND")],
     name: Annotated[str, typer.Argument(metavar="ID", help="Its id.", show_default=False)] = "",
     fleet: Fleet = "default",
+    at: At = None,
     json: Json = False,
     http: Http = None,
     bootstrap: Bootstrap = None,
@@ -42,7 +43,7 @@ def explain(
         raise ConfigurationError(
             f"a task, an agent or a coalition can be explained, by its id: coordinator explain {wanted}"
         )
-    answer = open_state(bootstrap, prefix, fleet, http).explanation(kind, name)
+    answer = open_state(bootstrap, prefix, fleet, http, at).explanation(kind, name)
     if json:
         console.print_json(answer)
         return

@@ -21,6 +21,7 @@ from streams.cli import (
     plan,
     resources,
     schema,
+    state_at,
     submit,
     tail,
     tasks,
@@ -60,6 +61,8 @@ app.command("fleet", rich_help_panel=_WORK)(fleet.fleet)
 app.command("agents", rich_help_panel=_SEE)(agents.agents)
 app.command("tasks", rich_help_panel=_SEE)(tasks.tasks)
 app.command("coalitions", rich_help_panel=_SEE)(coalitions.coalitions)
+app.command("state", rich_help_panel=_SEE)(state_at.state)
+app.command("diff", rich_help_panel=_SEE)(state_at.diff)
 app.command("plan", rich_help_panel=_SEE)(plan.plan)
 app.command("resources", rich_help_panel=_SEE)(resources.resources)
 app.command("explain", rich_help_panel=_SEE)(explain.explain)

@@ -46,6 +46,16 @@ Http: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+At: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="MOMENT",
+        help="As it was then, folded from the log: now, a time (2026-11-22T10:00Z by arrival, event:… by events' "
+        "own time), a cut, the id of a directive (just before it), or an offset of the fleet log.",
+        show_default=False,
+    ),
+]
 Fleet: TypeAlias = Annotated[str, typer.Option(metavar="FLEET", help="The fleet it is about.")]
 Limit: TypeAlias = Annotated[
     int, typer.Option("--limit", "-n", min=1, max=100_000, metavar="N", help="At most so many.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli import console
-from streams.cli.options import Bootstrap, Fleet, Http, Json, Prefix
+from streams.cli.options import At, Bootstrap, Fleet, Http, Json, Prefix
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,6 +32,7 @@ def plan(
         ),
     ] = None,
     fleet: Fleet = "default",
+    at: At = None,
     json: Json = False,
     http: Http = None,
     bootstrap: Bootstrap = None,
@@ -51,7 +52,7 @@ def plan(
     from streams.errors import StreamsError
 
     try:
-        answer = _read(policy, fleet, http, bootstrap, prefix)
+        answer = _read(policy, fleet, http, bootstrap, prefix, at)
     except StreamsError as error:
         console.print_error(str(error))
         raise typer.Exit(FAILED) from None
@@ -64,12 +65,17 @@ def plan(
 
 
 def _read(
-    policy: Path | None, fleet: str, http: str | None, bootstrap: str | None, prefix: str | None
+    policy: Path | None,
+    fleet: str,
+    http: str | None,
+    bootstrap: str | None,
+    prefix: str | None,
+    at: str | None,
 ) -> dict[str, Any]:
     from streams.cli.state import open_state
 
     patch = None if policy is None else _patch_of(policy)
-    return open_state(bootstrap, prefix, fleet, http).plan(patch)
+    return open_state(bootstrap, prefix, fleet, http, at).plan(patch)
 
 
 def _patch_of(file: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli import console
-from streams.cli.options import Bootstrap, Fleet, Http, Json, Prefix
+from streams.cli.options import At, Bootstrap, Fleet, Http, Json, Prefix
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,6 +20,7 @@ def resources(
         bool, typer.Option("--apply", help="Put what is proposed into force, as a policy of the fleet.")
     ] = False,
     fleet: Fleet = "default",
+    at: At = None,
     json: Json = False,
     http: Http = None,
     bootstrap: Bootstrap = None,
@@ -43,8 +44,11 @@ def resources(
 
     from streams.cli.options import settings
     from streams.cli.state import open_state
+    from streams.errors import ConfigurationError
 
-    answer = open_state(bootstrap, prefix, fleet, http).resources()
+    if apply and at is not None:
+        raise ConfigurationError("--apply is about now; leave out --at")
+    answer = open_state(bootstrap, prefix, fleet, http, at).resources()
     applied = apply and answer["patch"] is not None
     if applied:
         asyncio.run(_apply(settings(bootstrap, prefix), fleet, answer["patch"], answer["version"]))

@@ -14,6 +14,7 @@ from streams.cli.http import NotFound, get_json, where
 
 if TYPE_CHECKING:
     from models.fleet import FleetFold
+    from streams.audit.moments import Moment
     from streams.settings import Settings
 
 FOLDS_IN_SILENCE = 1.0
@@ -27,6 +28,7 @@ class FleetState(Protocol):
     def agents(self) -> dict[str, Any]: ...
     def tasks(self, state: str | None, limit: int) -> dict[str, Any]: ...
     def coalitions(self, state: str | None, limit: int) -> dict[str, Any]: ...
+    def one(self, kind: str, name: str) -> dict[str, Any]: ...
     def explanation(self, kind: str, name: str) -> dict[str, Any]: ...
 
     def resources(self) -> dict[str, Any]: ...
@@ -35,21 +37,29 @@ class FleetState(Protocol):
         """The next plan; with a policy patch also what it would be under that."""
 
 
-def open_state(bootstrap: str | None, prefix: str | None, fleet: str, http: str | None) -> FleetState:
+def open_state(
+    bootstrap: str | None, prefix: str | None, fleet: str, http: str | None, at: str | None = None
+) -> FleetState:
     """The state of a fleet, from the nearest source; the arguments are the command's options.
 
     Whoever names a Kafka by option wants the state that is there, so that no worker of this directory, which
-    may belong to another Kafka, is asked.
+    may belong to another Kafka, is asked. A moment of the past is always folded from the topics.
 
     Raises:
         ConfigurationError: if an address or the fleet's name is none.
         WorkerUnreachable: if ``http`` was named and nothing answers there.
         BrokerUnreachable, TopicMissing: if the topics cannot be read either.
     """
+    from streams.audit.moments import parse_moment
     from streams.cli.options import require_fleet, settings
+    from streams.errors import ConfigurationError
 
     require_fleet(fleet)
     loaded = settings(bootstrap, prefix)
+    if at is not None:
+        if http is not None:
+            raise ConfigurationError("--at is folded from the topics; leave out --http")
+        return TopicState.read(loaded, fleet, parse_moment(at))
     address = http or (None if bootstrap or prefix else _local_worker(loaded))
     if address is not None:
         state = WorkerState(address, fleet)
@@ -103,6 +113,9 @@ class WorkerState:
     def coalitions(self, state: str | None, limit: int) -> dict[str, Any]:
         return self._get("/v1/coalitions", state=state, limit=limit)
 
+    def one(self, kind: str, name: str) -> dict[str, Any]:
+        return self._get(f"/v1/{kind}s/{_quoted(name)}")
+
     def explanation(self, kind: str, name: str) -> dict[str, Any]:
         return self._get(f"/v1/{kind}s/{_quoted(name)}/explanation")
 
@@ -120,66 +133,79 @@ class TopicState:
     """The state as it comes out of folding the fleet log from its start to its present end."""
 
     def __init__(self, fold: FleetFold, fleet: str, at: dict[str, object], budget: int) -> None:
-        self._fold = fold
+        self.fold = fold
+        self.at = at
         self._budget = budget
         self._fleet = fleet
-        self._at = at
 
     @classmethod
-    def read(cls, settings: Settings, fleet: str) -> TopicState:
+    def read(cls, settings: Settings, fleet: str, moment: Moment | None = None) -> TopicState:
         import asyncio
 
-        from streams.reader import fold_fleet
+        from streams.audit.moments import NOW
+        from streams.audit.past import fleet_at
 
         bootstrap = settings.kafka_bootstrap_servers
         with console.waiting_for_kafka(bootstrap) as answered, _Progress(answered) as progress:
-            fold, at = asyncio.run(fold_fleet(bootstrap, settings.topic_prefix, fleet, progress.report))
-        console.note(f"state folded from {at['topic']} at {bootstrap}, {at['offset']:,} records")
-        return cls(fold, fleet, at, settings.planner_budget)
+            past = asyncio.run(
+                fleet_at(bootstrap, settings.topic_prefix, fleet, moment or NOW, progress.report)
+            )
+        at = past.at
+        console.note(
+            f"state folded from {at['topic']} at {bootstrap}, {at['offset']:,} records, cut {at['cut']}"
+        )
+        return cls(past.fold, fleet, at, settings.planner_budget)
 
     def summary(self) -> dict[str, Any]:
         from models.fleet import views
 
-        return self._answer(views.summary(self._fold, self._fleet))
+        return self._answer(views.summary(self.fold, self._fleet))
 
     def agents(self) -> dict[str, Any]:
         from models.fleet import views
 
-        return self._answer({"agents": list(views.agents(self._fold, self._fleet))})
+        return self._answer({"agents": list(views.agents(self.fold, self._fleet))})
 
     def tasks(self, state: str | None, limit: int) -> dict[str, Any]:
         from models.fleet import views
 
-        found = views.tasks(self._fold, self._fleet, state=state)
+        found = views.tasks(self.fold, self._fleet, state=state)
         return self._answer({"tasks": list(islice(found, limit))})
 
     def coalitions(self, state: str | None, limit: int) -> dict[str, Any]:
         from models.fleet import views
 
-        found = views.coalitions(self._fold, self._fleet, state=state)
+        found = views.coalitions(self.fold, self._fleet, state=state)
         return self._answer({"coalitions": list(islice(found, limit))})
+
+    def one(self, kind: str, name: str) -> dict[str, Any]:
+        from models.fleet import views
+
+        read = {"task": views.task, "agent": views.agent, "coalition": views.coalition}[kind]
+        found = read(self.fold, self._fleet, name)
+        return self._answer(None if found is None else {kind: found}, f"{kind} {name!r}")
 
     def explanation(self, kind: str, name: str) -> dict[str, Any]:
         from models.fleet.explain import explain, explain_agent, explain_coalition
 
         read = {"task": explain, "agent": explain_agent, "coalition": explain_coalition}[kind]
-        return self._answer(read(self._fold, self._fleet, name), f"{kind} {name!r}")
+        return self._answer(read(self.fold, self._fleet, name), f"{kind} {name!r}")
 
     def resources(self) -> dict[str, Any]:
         from streams.planner.allocation import resources
 
-        return self._answer(resources(self._fold, self._fleet))
+        return self._answer(resources(self.fold, self._fleet))
 
     def plan(self, patch: dict[str, Any] | None) -> dict[str, Any]:
         from streams.planner import WaterFillPlanner
         from streams.planner.dry_run import dry_run
 
-        return self._answer(dry_run(self._fold, self._fleet, WaterFillPlanner(), self._budget, patch))
+        return self._answer(dry_run(self.fold, self._fleet, WaterFillPlanner(), self._budget, patch))
 
     def _answer(self, found: dict[str, Any] | None, name: str = "") -> dict[str, Any]:
         if found is None:
             raise NotFound(f"the fleet {self._fleet!r} has no {name}")
-        return {"at": self._at, "fleet": self._fleet, **found}
+        return {"at": self.at, "fleet": self._fleet, **found}
 
 
 class _Progress:

@@ -139,15 +139,33 @@ def test_without_a_worker_the_state_is_folded_from_the_topics_and_says_so(
 ) -> None:
     answer = created("agents", "--json")
     assert answer.returncode == 0
-    assert json.loads(answer.stdout) == {
-        "at": {"topic": f"{topic_prefix}fleet", "partition": 0, "offset": 0},
-        "fleet": "default",
-        "agents": [],
-    }
+    told = json.loads(answer.stdout)
+    where = told.pop("at")
+    assert told == {"fleet": "default", "agents": []}
+    assert (where["topic"], where["partition"], where["offset"]) == (f"{topic_prefix}fleet", 0, 0)
+    assert where["cut"].endswith(f":{topic_prefix}fleet/0@0")
     assert f"folded from {topic_prefix}fleet" in answer.stderr
     unknown = created("explain", "task", "nobody")
     assert unknown.returncode == 1
     assert "has no task 'nobody'" in unknown.stderr
+
+
+def test_a_fleet_as_it_was_and_what_became_different(created: Run) -> None:
+    nothing = created("state", "--at", "beginning", "--json")
+    assert json.loads(nothing.stdout)["agents"]["registered"] == 0
+    assert created("diff", "beginning").returncode == 0
+    one = created("state", "task", "t1", "--at", "now")
+    assert one.returncode == 1
+    assert "has no task 't1'" in one.stderr
+    for wrong, complaint in (
+        (("state", "task"), "coordinator state task ID"),
+        (("state", "--at", "soon"), "names no moment"),
+        (("agents", "--at", "now", "--http", "127.0.0.1:1"), "leave out --http"),
+        (("resources", "--at", "now", "--apply"), "leave out --at"),
+    ):
+        refused = created(*wrong)
+        assert refused.returncode == 2, refused.stderr
+        assert complaint in refused.stderr
 
 
 def test_a_division_of_resources_is_proposed_and_asked_for(created: Run) -> None:

@@ -7,11 +7,15 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from models.partition import partition_of
+from streams.audit.moments import parse_moment
+from streams.audit.past import HistoryIncomplete, fleet_at
+from streams.errors import ConfigurationError
 from streams.offsets import Span, Start
-from streams.reader import Stored, TopicMissing, TopicReader, fold_fleet
+from streams.reader import Stored, TopicMissing, TopicReader
 from streams.topics import Layout, Partitions, create
 
 Send = Callable[..., Coroutine[object, object, tuple[int, int]]]
@@ -109,9 +113,10 @@ async def test_a_fleet_is_folded_from_its_partition_of_the_log_up_to_the_end(
             "event": {"type": "agent_registered", "fleet": "north", "agent_id": agent, "slots": 3},
         }
         await send("fleet", fact, key=b"north", partition=place)
-    fold, at = await fold_fleet(kafka, topic_prefix, "north")
-    assert at == {"topic": f"{topic_prefix}fleet", "partition": place, "offset": 2}
-    assert [(agent["agent_id"], agent["slots"]) for agent in views.agents(fold, "north")] == [
+    past = await fleet_at(kafka, topic_prefix, "north")
+    at = past.at
+    assert (at["topic"], at["partition"], at["offset"]) == (f"{topic_prefix}fleet", place, 2)
+    assert [(agent["agent_id"], agent["slots"]) for agent in views.agents(past.fold, "north")] == [
         ("a1", 3),
         ("a2", 3),
     ]
@@ -120,6 +125,65 @@ async def test_a_fleet_is_folded_from_its_partition_of_the_log_up_to_the_end(
 async def test_an_empty_log_folds_to_an_empty_fleet(kafka: str, topic_prefix: str, send: Send) -> None:
     from models.fleet import views
 
-    fold, at = await fold_fleet(kafka, topic_prefix, "nobody")
-    assert at["offset"] == 0
-    assert list(views.agents(fold, "nobody")) == []
+    past = await fleet_at(kafka, topic_prefix, "nobody")
+    assert (past.at["offset"], past.at["time"]) == (0, None)
+    assert list(views.agents(past.fold, "nobody")) == []
+
+
+async def test_a_fleet_as_it_was_at_each_kind_of_moment(kafka: str, topic_prefix: str, send: Send) -> None:
+    place = partition_of(b"north", 2)
+    appended: list[int] = []
+    for number in range(4):
+        fact = {
+            "type": "agent_registered",
+            "source": {"partition": 0, "offset": number, "index": 0},
+            "through": 1.0,
+            "event": {"type": "agent_registered", "fleet": "north", "agent_id": f"a{number}"},
+        }
+        appended.append((await send("fleet", fact, key=b"north", partition=place))[1])
+        await asyncio.sleep(0.005)
+    for partition, through in ((0, 200.0), (1, 100.0), (2, 90.0), (2, 110.0)):
+        tick = {"type": "clock_ticked", "partition": partition, "through": through}
+        await send("fleet", tick, partition=place)
+
+    async def agents(moment: str) -> int:
+        past = await fleet_at(kafka, topic_prefix, "north", parse_moment(moment))
+        return 0 if "north" not in past.fold.state.fleets else len(past.fold.state.fleets["north"].agents)
+
+    async def offset(moment: str) -> object:
+        return (await fleet_at(kafka, topic_prefix, "north", parse_moment(moment))).at["offset"]
+
+    assert [await agents(moment) for moment in ("now", "beginning", "3", "-6", f"s@{appended[2]}")] == [
+        4,
+        0,
+        3,
+        2,
+        2,
+    ]
+    assert await agents(f"{topic_prefix}fleet/{place}@1") == 1
+    assert await agents("north.3.0") == 3, "just before the record that put it out"
+    # Five seconds are the default lateness: what happened by 90 s is complete when all are beyond 95.
+    assert [await offset(f"event:1970-01-01T00:01:{second}Z") for second in (24, 26, 35, 45)] == [7, 8, 8, 8]
+    now = await fleet_at(kafka, topic_prefix, "north")
+    assert now.cut.cluster
+    assert await agents(str(now.cut)) == 4
+    for wrong, complaint in (
+        ("9", "ends at offset 8, before 9"),
+        (f"elsewhere:{topic_prefix}fleet/{place}@1", "of the cluster elsewhere"),
+        (f"{topic_prefix}fleet/{1 - place}@1", "does not say where"),
+        ("south.3.0", "of the fleet 'south'"),
+    ):
+        with pytest.raises(ConfigurationError, match=complaint):
+            await agents(wrong)
+
+
+async def test_a_log_without_its_beginning_is_not_folded(kafka: str, topic_prefix: str, send: Send) -> None:
+    place = partition_of(b"north", 2)
+    for _ in range(3):
+        await send("fleet", {}, partition=place)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.delete_records({TopicPartition(f"{topic_prefix}fleet", place): RecordsToDelete(2)})
+    await admin.close()
+    with pytest.raises(HistoryIncomplete, match="begins at offset 2"):
+        await fleet_at(kafka, topic_prefix, "north")
