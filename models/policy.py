@@ -160,7 +160,7 @@ class BreakerPolicy:
     flaps: Annotated[int, Field(strict=True, ge=0, le=10)] = 3
     """An agent that was lost, or has started again without a word, more than so many times lately gets no new work
     once it is there again. 0 forgives everything."""
-    flap_memory: _Long = 300_000
+    flap_memory: Annotated[int, duration(1, 31_536_000)] = 300_000
     """Milliseconds after which each of those times counts for half."""
     errors: Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)] = 0.5
     """Share of the tasks that ended on an agent lately from which on it gets half as many at once: see

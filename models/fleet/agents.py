@@ -59,12 +59,8 @@ def register(step: Step, fleet: FleetState, event: AgentRegistered) -> Outcome:
     row = agent.row
     restarted = event.incarnation is not None and event.incarnation > row.incarnation
     if restarted:
-        if not (
-            row.liveness in ("lost", "deregistered") or row.drained or row.status in ("offline", "draining")
-        ):
-            breaker.flapped(
-                step, fleet, agent
-            )  # who said goodbye comes back as planned; to be lost has counted
+        if agent.registered and row.flapped_in != row.incarnation:
+            breaker.flapped(step, fleet, agent)
         lose(step, fleet, agent, "agent_restarted")
     # Without a new incarnation a registration only updates the row: a draining agent stays draining.
     anew = restarted or not agent.registered

@@ -63,8 +63,14 @@ def succeeded(step: Step, fleet: FleetState, agent_id: str) -> None:
 
 
 def flapped(step: Step, fleet: FleetState, agent: Agent) -> None:
-    """The agent was lost, or has started again without having said that it would stop."""
+    """The agent was lost, or has started again without having said that it would stop.
+
+    Whoever said so, or was told to, is free to go; and a loss that a restart ends counts once.
+    """
     row = agent.row
+    if row.drained or row.status in ("offline", "draining"):
+        return
+    row.flapped_in = row.incarnation
     before = flaps_of(row, step.now, fleet.policy.breaker.flap_memory)
     row.flaps = min(before + _FLAP, _MOST_FLAPS * _FLAP)
     row.flapped_at = step.now
@@ -117,7 +123,9 @@ def reset(step: Step, fleet: FleetState, agent: Agent) -> None:
 def _open_if_few(step: Step, fleet: FleetState, agent: Agent, reason: str, pause: int) -> None:
     """Open it for so many milliseconds, unless too many are open already."""
     share = fleet.policy.breaker.share
-    most = max(1.0, share * fleet.registered) if share else 0
+    if not share:
+        return
+    most = max(1.0, share * fleet.registered)
     if not (fleet.tripped + 1 <= most and fleet.tripped + 1 < fleet.registered):
         details = {"open": fleet.tripped, "registered": fleet.registered, "agent_id": agent.id}
         step.alert_seldom(fleet, "breaker_withheld", fleet.name, "too_many_open", details)

@@ -36,6 +36,7 @@ def review(step: Step, fleet_name: str, due: int) -> None:
     fleet = step.state.fleets[fleet_name]
     if fleet.row.drain_due != due:
         return
+    fleet.row.drain_due = 0
     now = step.state.clock.fleet_time
     pace = fleet.policy.drain_pace
     overdue = sorted((fleet.agents[name].row.drain_by, name) for name in fleet.draining)
@@ -47,23 +48,23 @@ def review(step: Step, fleet_name: str, due: int) -> None:
         if held:
             details = {"tasks": len(held), "deadline": drain_by / 1000}
             step.alert_seldom(fleet, "drain_overdue", name, "deadline", details)
+            fleet.row.drain_from = now + _LOOK_AGAIN
         for directive_id, _ in held[:pace]:
             _take_back(step, fleet, directive_id)
         if len(held) <= pace:
             end(agent)
             step.state.agent_changed(fleet, agent)
         pace -= min(pace, len(held))
-    fleet.row.drain_due = 0
     step.state.touch_fleet(fleet)
-    _schedule(step, fleet, now + _LOOK_AGAIN)
+    _schedule(step, fleet)
 
 
-def _schedule(step: Step, fleet: FleetState, earliest: int = 0) -> None:
-    """Look at the next deadline, if there is one."""
+def _schedule(step: Step, fleet: FleetState) -> None:
+    """Look at the next deadline, if there is one, and never sooner than the pace allows."""
     deadlines = [fleet.agents[name].row.drain_by for name in fleet.draining]
     if not deadlines:
         return
-    due = max(min(deadlines), earliest, step.state.clock.fleet_time)
+    due = max(min(deadlines), fleet.row.drain_from, step.state.clock.fleet_time)
     if not fleet.row.drain_due or due < fleet.row.drain_due:
         fleet.row.drain_due = due
         step.state.touch_fleet(fleet)

@@ -56,7 +56,8 @@ MEANING: dict[Reason, str] = {
     "tripped": "failed at several tasks in a row, or was lost again and again, and gets no new work for a while",
     "cooling_down": "rejected or ignored this task a moment ago and is not asked again yet",
     "no_credit": "has no free slot for it",
-    "probation": "failed at several tasks in a row and gets few at once until it completes some",
+    "probation": "failed at several tasks in a row, or was lost again and again, and gets few at once until it "
+    "completes some",
     "throttled": "failed at too many of its tasks lately and gets fewer at once",
     "loaded": "reports load beyond what it was given here and gets fewer at once",
     "resource_held": "holds too much of a resource for other tasks",

@@ -173,10 +173,11 @@ def _directive_overdue(step: Step, due: int, directive_id: str) -> None:
     if not row.accepted:
         details = {
             "directive_id": directive_id,
+            "directive_type": row.type,
             "task_id": row.task_id,
             "ack_timeout": row.ack_timeout / 1000,
         }
-        step.alert_seldom(fleet, "directive_unanswered", row.agent_id, row.type, details)
+        step.alert_seldom(fleet, "directive_unanswered", row.agent_id, "ack_timeout", details)
     breaker.failed(step, fleet, row.agent_id, task, "run_timeout" if row.accepted else "ack_timeout")
     if row.coalition_id is not None:
         ledger.withdraw(step, fleet, directive_id)

@@ -129,7 +129,9 @@ class FleetRow(msgspec.Struct, array_like=True):
     plan_bound: int = 0
     """and of the other."""
     drain_due: int = 0
-    """Fleet time at which drained agents are looked at whose deadline is over; 0 if none has one."""
+    """Fleet time at which drained agents are looked at whose deadline is over; 0 if that is not foreseen."""
+    drain_from: int = 0
+    """Fleet time before which nothing more is taken back from drained agents: see ``drains``."""
 
 
 class AgentRow(msgspec.Struct, array_like=True):
@@ -210,6 +212,8 @@ class AgentRow(msgspec.Struct, array_like=True):
     flaps: int = 0
     """How often it was lost or started again, in thousandths, as of ``flapped_at``: see ``breaker``."""
     flapped_at: int = 0
+    flapped_in: int = -1
+    """The incarnation whose loss was counted last: the restart that follows is no other one."""
     drain_by: int = 0
     """Fleet time from which on what it still has is taken back, since it is drained; 0 if it may finish all."""
 

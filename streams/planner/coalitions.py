@@ -162,6 +162,8 @@ class _Problem:
         heapify(heap)
         while heap and heap[0][0] < 0:
             _, task, members = heappop(heap)
+            if not members:
+                continue
             if offer.has_all(members):
                 offer.take(members)
                 choice.set(task, members)

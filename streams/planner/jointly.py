@@ -18,6 +18,7 @@ from models.fleet.backlog import TaskClass
 from models.fleet.rows import TaskRow
 from models.fleet.team import Team
 from streams.planner.coalitions import Candidate, form
+from streams.planner.covers import AT_ONCE
 from streams.planner.room import Room
 from streams.planner.teams import choose
 
@@ -47,8 +48,10 @@ class Wish:
 
     @property
     def can_be_weighed(self) -> bool:
-        """Whether it can be chosen for together with others: no roles, no named resources."""
-        return not self.team.parts and not self.task.resources
+        """Whether it can be chosen for together with others: no roles, no named resources, and not so much to
+        cover that one look at it costs more than all that is spent on weighing it."""
+        few = len(self.team.cover) <= AT_ONCE
+        return few and not self.team.parts and not self.task.resources
 
 
 def cheapest(room: Room, wish: Wish) -> Seats | None:

@@ -43,7 +43,7 @@ from streams.planner.preemption import preempt
 from streams.planner.rebalancing import moves
 from streams.planner.room import Room
 from streams.planner.snapshot import FleetSnapshot
-from streams.planner.turns import Taken, Turns
+from streams.planner.turns import Taken, Turns, cover_work
 from streams.planner.waterfill import MAX_ROUNDS, PORTION_OVERHEAD, Demand, Ints, fill
 
 DEFAULT_BUDGET = 5_000_000
@@ -310,6 +310,7 @@ class _Round:
             return None
         if excess(self._planning, self._holdings, task, missing.least):
             return None
+        self.turns.spend(cover_work(missing))
         wish = self._wish(task, self._snapshot.class_of(task), missing, row)
         seats = jointly.cheapest(self._room, wish)
         members = None if seats is None else self._seat(wish, seats)
@@ -328,7 +329,7 @@ class _Round:
         if self._limited and not team.parts:
             most = allowance(self._planning, self._holdings, task, team.max_size)
             team = Team(cover=team.cover, max_size=most)
-        self.turns.spend(len(self._room.eligible(task_class)) + (1 << len(team.cover)))
+        self.turns.spend(len(self._room.eligible(task_class)))
         members = () if row is None else (member.agent_id for member in row.members)
         return Wish(task, task_class, team, [*self._skipped(task), *members])
 

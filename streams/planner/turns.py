@@ -13,6 +13,7 @@ from models.fleet import tenants
 from models.fleet.backlog import Rank, TaskClass
 from models.fleet.quotas import Holdings, excess
 from models.fleet.rows import TaskRow
+from models.fleet.team import Team
 from models.policy import PlanningPolicy
 from streams.planner.room import Room
 from streams.planner.snapshot import FleetSnapshot
@@ -46,6 +47,12 @@ class _Head:
     task_class: TaskClass = field(compare=False)
     position: int = field(default=0, compare=False)
     """Of that task in the queue."""
+
+
+def cover_work(team: Team) -> int:
+    """Work units that it costs to find a team: those of a cover rise steeply, see ``streams.planner.covers``."""
+    pairs: int = 3 ** len(team.cover)
+    return pairs // 4
 
 
 class Turns:
@@ -115,6 +122,8 @@ class Turns:
                 continue
             one = self._next(head)
             task = one.task
+            if team is not None:
+                self.spend(cover_work(team))
             if task.retry_at <= self._snapshot.now:
                 taken.append(one)
                 asked += members

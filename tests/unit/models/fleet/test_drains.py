@@ -74,6 +74,20 @@ def test_what_began_last_goes_first_and_only_so_much_a_second_of_all(log: FleetL
     assert log.fold.state.fleets["default"].row.drain_due == 0
 
 
+def test_nobody_who_is_drained_as_well_makes_it_faster(log: FleetLog) -> None:
+    log.fact("policy_changed", version=1, policy={"drain_pace": 2})
+    log.agent("a3", slots=20)
+    for number in range(12):
+        log.run(f"t{number}", "a3")
+    drain(log, 0, "a3")
+    log.tick()
+    gone = []
+    for _ in range(8):
+        drain(log, None, "a2")
+        gone += withdrawn(log.tick(100))
+    assert len(gone) <= 2
+
+
 def test_an_agent_that_is_to_work_again_keeps_its_tasks(log: FleetLog) -> None:
     log.run("t1")
     drain(log, MINUTE)

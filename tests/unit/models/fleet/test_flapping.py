@@ -91,12 +91,29 @@ def test_who_says_goodbye_before_comes_back_as_planned(log: FleetLog, farewell: 
     assert log.agent_row("a0").flaps == 0
 
 
-def test_a_loss_that_ends_with_a_restart_counts_once(log: FleetLog) -> None:
+@pytest.mark.parametrize("recovered", [False, True])
+def test_a_loss_that_ends_with_a_restart_counts_once(log: FleetLog, recovered: bool) -> None:
+    """The ingress fold says that the agent is back before it forwards what it says."""
     for _ in range(3):
         log.own("agent_lost", agent_id="a0", after=5_000)
+        if recovered:
+            log.own("agent_recovered", agent_id="a0")
         restart(log, 1)
     assert breaker(log)["state"] == "closed"
     assert 2_900 < log.agent_row("a0").flaps <= 3_000
+
+
+@pytest.mark.parametrize("farewell", ["draining", "drained"])
+def test_whoever_may_go_is_not_held_to_have_been_lost(log: FleetLog, farewell: str) -> None:
+    for _ in range(6):
+        if farewell == "drained":
+            log.fact("agent_drained", agent_id="a0")
+        else:
+            log.fact("status_update", agent_id="a0", status=farewell)
+        log.own("agent_lost", agent_id="a0", after=5_000)
+        log.own("agent_recovered", agent_id="a0")
+        restart(log, 1)
+    assert log.agent_row("a0").flaps == 0
 
 
 def test_again_while_it_waits_makes_it_wait_longer_without_another_alert(log: FleetLog) -> None:
@@ -120,9 +137,13 @@ def test_an_operator_who_vouches_for_it_makes_all_of_it_forgotten(log: FleetLog)
     assert breaker(log) == {"state": "closed", "failed": [], "until": None, "openings": 0, "flaps": 0.0}
 
 
-def test_it_can_be_switched_off(log: FleetLog) -> None:
-    log.fact("policy_changed", version=1, policy={"breaker": {"flaps": 0}})
-    assert not come_and_go(log, 9).alerts("breaker_opened")
+@pytest.mark.parametrize("policy", [{"flaps": 0}, {"share": 0}])
+def test_it_can_be_switched_off(log: FleetLog, policy: dict[str, object]) -> None:
+    log.fact("policy_changed", version=1, policy={"breaker": policy})
+    assert not {alert["type"] for alert in come_and_go(log, 9).alerts()} & {
+        "breaker_opened",
+        "breaker_withheld",
+    }
 
 
 def test_a_restored_fold_goes_on_counting(log: FleetLog) -> None:
@@ -130,3 +151,10 @@ def test_a_restored_fold_goes_on_counting(log: FleetLog) -> None:
     log.fold.restored()
     log.fold.validate()
     assert come_and_go(log, 1).alerts("breaker_opened")
+
+
+def test_losses_cannot_be_forgotten_at_once(log: FleetLog) -> None:
+    log.fact("policy_changed", version=1, policy={"breaker": {"flap_memory": 0}})
+    assert log.fold.state.fleets["default"].policy.version == 0
+    come_and_go(log, 4)
+    assert breaker(log)["state"] == "open"

@@ -84,7 +84,7 @@ def test_an_unacked_assignment_is_withdrawn_and_its_agent_skipped(log: FleetLog)
     said = log.wait(1_000)
     assert said.directive["type"] == "withdraw_task"
     (alert,) = said.alerts("directive_unanswered")
-    assert (alert["subject"], alert["reason"]) == ("a1", "assign_task")
+    assert (alert["subject"], alert["reason"]) == ("a1", "ack_timeout")
     assert (alert["directive_id"], alert["task_id"]) == (unheard["directive_id"], "t1")
     task = log.task_row()
     assert (task.state, task.deliveries, task.last_reason) == ("pending", 1, "ack_timeout")
