@@ -176,7 +176,9 @@ class TopicReader:
             return False
         return True
 
-    async def batches(self, topic: str, partition: int, extent: Extent) -> AsyncIterator[Sequence[Record]]:
+    async def batches(
+        self, topic: str, partition: int, extent: Extent
+    ) -> AsyncGenerator[Sequence[Record], None]:
         """All records of one partition's extent, in bulk and uncopied."""
         place = TopicPartition(self._prefix + topic, partition)
         self._consumer.assign([place])

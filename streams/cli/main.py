@@ -26,6 +26,7 @@ from streams.cli import (
     tail,
     tasks,
     topics,
+    verify,
     version,
     worker,
 )
@@ -63,6 +64,7 @@ app.command("tasks", rich_help_panel=_SEE)(tasks.tasks)
 app.command("coalitions", rich_help_panel=_SEE)(coalitions.coalitions)
 app.command("state", rich_help_panel=_SEE)(state_at.state)
 app.command("diff", rich_help_panel=_SEE)(state_at.diff)
+app.command("verify", rich_help_panel=_SEE)(verify.verify)
 app.command("plan", rich_help_panel=_SEE)(plan.plan)
 app.command("resources", rich_help_panel=_SEE)(resources.resources)
 app.command("explain", rich_help_panel=_SEE)(explain.explain)

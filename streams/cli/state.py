@@ -5,7 +5,6 @@ Both give the same JSON: what stands under ``/v1`` in a worker. Which one it was
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from models.fleet import FleetFold
     from streams.audit.moments import Moment
     from streams.settings import Settings
-
-FOLDS_IN_SILENCE = 1.0
-"""Seconds after which a fold of the topics says how far it is."""
 
 
 class FleetState(Protocol):
@@ -144,9 +140,13 @@ class TopicState:
 
         from streams.audit.moments import NOW
         from streams.audit.past import fleet_at
+        from streams.cli.progress import Progress
 
         bootstrap = settings.kafka_bootstrap_servers
-        with console.waiting_for_kafka(bootstrap) as answered, _Progress(answered) as progress:
+        with (
+            console.waiting_for_kafka(bootstrap) as answered,
+            Progress("folding the fleet log", answered) as progress,
+        ):
             past = asyncio.run(
                 fleet_at(bootstrap, settings.topic_prefix, fleet, moment or NOW, progress.report)
             )
@@ -206,37 +206,6 @@ class TopicState:
         if found is None:
             raise NotFound(f"the fleet {self._fleet!r} has no {name}")
         return {"at": self.at, "fleet": self._fleet, **found}
-
-
-class _Progress:
-    """A line on standard error that says how far a long fold is; nothing if it is short or nobody watches."""
-
-    def __init__(self, begun: Callable[[], None]) -> None:
-        self._begun = begun
-
-    def __enter__(self) -> _Progress:
-        import time
-
-        self._started = self._last = time.monotonic()
-        self._shown = False
-        return self
-
-    def report(self, done: int, total: int) -> None:
-        import time
-
-        self._begun()
-        now = time.monotonic()
-        if now - self._started < FOLDS_IN_SILENCE or now - self._last < 0.5:
-            return
-        self._last = now
-        self._shown = True
-        share = 100 * done // max(1, total)
-        end = "\r" if console.err().is_terminal else "\n"
-        console.err().print(f"folding the fleet log: {done:,} of {total:,} records, {share} %", end=end)
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown and console.err().is_terminal:
-            console.err().print(" " * 70, end="\r")
 
 
 def _quoted(text: str) -> str:

@@ -25,6 +25,9 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.audit.findings import Verdict
+from streams.audit.history import KafkaHistory
+from streams.audit.verify import Verification
 from streams.kafka import LocalKafka
 from tests.chaos.checks import CHECKS, Recorded, Violations
 from tests.chaos.gauges import Place, Recorder, positions
@@ -44,6 +47,8 @@ DEATH = 30.0
 """Seconds within which a failpoint must have been reached."""
 
 Say = Callable[[str], None]
+
+OBJECTIONS = (Verdict.DIVERGENT, Verdict.UNVERIFIABLE)
 
 
 class Broken(Exception):
@@ -270,7 +275,19 @@ class Chaos:
             unread,
             [worker.data_dir for worker in self._workers],
         )
-        return {name: await asyncio.to_thread(check, recorded) for name, check in CHECKS.items()}
+        found = {name: await asyncio.to_thread(check, recorded) for name, check in CHECKS.items()}
+        return {**found, "unverified": await self._unverified()}
+
+    async def _unverified(self) -> Violations:
+        """What an auditor would object to."""
+        async with KafkaHistory(self._bootstrap, self._prefix) as history:
+            audit = await Verification(history).run()
+        found = [str(finding.on_wire()) for finding in audit.findings if finding.verdict in OBJECTIONS]
+        if not audit.adds_up:
+            found.append(str(audit.accounting))
+        return found + [
+            f"no {check} to compare" for check in ("facts", "outputs", "plans") if check not in audit.counts
+        ]
 
 
 def report(outcome: Outcome) -> str:

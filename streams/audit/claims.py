@@ -1,0 +1,98 @@
+"""What a record of the coordinator says of its cause. It is a claim: whether it is true is what gets verified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import orjson
+
+from models.dead_letters import ORIGIN_HEADER
+from models.fold import Output, Record
+
+Source: TypeAlias = tuple[Literal["events", "fleet"], int]
+"""The fold that put something out: that of a partition of the events, or of the fleet log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The record that is said to have caused another one."""
+
+    source: Source
+    offset: int | None
+    """``None`` if it does not say: of a tick."""
+
+
+def value_of(record: Record | Output) -> dict[str, Any]:
+    """The JSON object in the record; an empty one if it holds none."""
+    try:
+        value = orjson.loads(record.value or b"")
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def of_fleet_record(value: dict[str, Any]) -> Claim | None:
+    """Of a record of the fleet log that is no plan."""
+    source = value.get("source")
+    if isinstance(source, dict):
+        partition, offset = source.get("partition"), source.get("offset")
+        if isinstance(partition, int) and isinstance(offset, int):
+            return Claim(("events", partition), offset)
+    partition = value.get("partition")
+    if value.get("type") == "clock_ticked" and isinstance(partition, int):
+        return Claim(("events", partition), None)
+    return None
+
+
+def of_output(record: Record, place_of: Callable[[str], int], events: str, fleet: str) -> Claim | None:
+    """Of a directive, result, report, alert or dead letter.
+
+    Args:
+        place_of: The partition of the fleet log that holds a fleet.
+        events: Full name of the events topic.
+        fleet: Full name of the fleet log.
+    """
+    headers = dict(record.headers)
+    origin = headers.get(ORIGIN_HEADER)
+    if origin is not None:
+        return _of_origin(origin, events, fleet)
+    value = value_of(record)
+    cause = value.get("cause")
+    if not isinstance(cause, dict) or not isinstance(cause.get("offset"), int):
+        return None
+    offset: int = cause["offset"]
+    partition = value.get("partition")
+    if value.get("topic") == events and isinstance(partition, int):
+        return Claim(("events", partition), offset)
+    name = value.get("fleet")
+    return Claim(("fleet", place_of(name)), offset) if isinstance(name, str) else None
+
+
+def _of_origin(origin: bytes, events: str, fleet: str) -> Claim | None:
+    topic, _, rest = origin.decode(errors="replace").partition("/")
+    partition, _, offset = rest.partition("/")
+    if not (partition.isdecimal() and offset.isdecimal()):
+        return None
+    if topic == events:
+        return Claim(("events", int(partition)), int(offset))
+    return Claim(("fleet", int(partition)), int(offset)) if topic == fleet else None
+
+
+def identity_of_fact(record: Record | Output) -> str:
+    """A source position, or which partition's tick."""
+    value = value_of(record)
+    source = value.get("source")
+    if isinstance(source, dict):
+        return f"events/{source.get('partition')} at {source.get('offset')}.{source.get('index')}"
+    return f"{value.get('type')} of events/{value.get('partition')} through {value.get('through')}"
+
+
+def identity_of_output(record: Record | Output) -> str:
+    """What it calls itself: ``ce_id``, or where a dead letter came from; else its value."""
+    headers = dict(record.headers)
+    name = headers.get("ce_id") or headers.get(ORIGIN_HEADER)
+    if name is not None:
+        return name.decode(errors="backslashreplace")
+    return (record.value or b"")[:100].decode(errors="backslashreplace")

@@ -1,0 +1,115 @@
+"""What a verification found, and whether all of it holds together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from models.cut import Cut, Place
+
+MOST_FINDINGS = 1_000
+"""That are kept one by one; all are counted."""
+
+
+class Verdict(StrEnum):
+    """Of one record."""
+
+    EQUAL = "EQUAL"
+    """It is, byte for byte, what follows from the log."""
+    VALID_NOT_EQUAL = "VALID_NOT_EQUAL"
+    """A plan that could be carried out, and that this planner would not have made: a person's, or of another
+    version."""
+    DIVERGENT = "DIVERGENT"
+    """It does not follow from the log, or what does is not there."""
+    UNVERIFIABLE = "UNVERIFIABLE"
+    """What it would be compared with is not there: it has expired, or is still to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One record of which something is to be said."""
+
+    verdict: Verdict
+    check: str
+    """``facts``, ``outputs`` or ``plans``."""
+    place: Place
+    offset: int | None
+    """Where it stands; ``None`` if it is not there."""
+    reason: str
+    """Stable, for machines: ``differs``, ``added``, ``missing``, ``order``, ``expired``, ``awaited`` …"""
+    subject: str
+    """What it is about: the id of a directive, a source position, a plan."""
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    def on_wire(self) -> dict[str, object]:
+        return {
+            "verdict": str(self.verdict),
+            "check": self.check,
+            "topic": self.place.topic,
+            "partition": self.place.partition,
+            "offset": self.offset,
+            "reason": self.reason,
+            "subject": self.subject,
+            **self.details,
+        }
+
+
+class Report:
+    """All that was found.
+
+    Attributes:
+        counts: Records by check and verdict.
+        repeats: Records that stand there once more, as they may: what was sent again after a restart.
+        findings: What is not equal, the first :data:`MOST_FINDINGS`.
+        accounting: For each partition that was folded, its outcomes and how many records were read.
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = {}
+        self.repeats: Counter[str] = Counter()
+        self.findings: list[Finding] = []
+        self.accounting: dict[str, dict[str, object]] = {}
+        self.cut: Cut | None = None
+
+    def equal(self, check: str) -> None:
+        self.counts.setdefault(check, Counter())[Verdict.EQUAL] += 1
+
+    def add(self, finding: Finding) -> None:
+        self.counts.setdefault(finding.check, Counter())[finding.verdict] += 1
+        if len(self.findings) < MOST_FINDINGS:
+            self.findings.append(finding)
+
+    def total(self, verdict: Verdict) -> int:
+        return sum(counts[verdict] for counts in self.counts.values())
+
+    def account(self, place: Place, outcomes: Mapping[str, int], records: int) -> None:
+        """Tell how many records of a partition had which outcome."""
+        self.accounting[str(place)] = {
+            "records": records,
+            "outcomes": {name: count for name, count in outcomes.items() if count},
+            "adds_up": sum(outcomes.values()) == records,
+        }
+
+    @property
+    def adds_up(self) -> bool:
+        return all(bool(books["adds_up"]) for books in self.accounting.values())
+
+    @property
+    def verified(self) -> bool:
+        """Whether everything follows from the log, nothing is lacking, and every record is accounted for."""
+        return self.adds_up and not (self.total(Verdict.DIVERGENT) or self.total(Verdict.UNVERIFIABLE))
+
+    def on_wire(self) -> dict[str, object]:
+        return {
+            "verified": self.verified,
+            "cut": str(self.cut) if self.cut else None,
+            "counts": {
+                check: {str(verdict): counts[verdict] for verdict in Verdict}
+                for check, counts in sorted(self.counts.items())
+            },
+            "repeats": dict(sorted(self.repeats.items())),
+            "accounting": self.accounting,
+            "findings": [finding.on_wire() for finding in self.findings],
+        }

@@ -1,0 +1,108 @@
+"""Where the records of a verification come from: the topics of a cluster, read without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from types import TracebackType
+from typing import Protocol, Self
+
+from models.fold import Record
+from streams.reader import Extent, TopicReader
+
+
+class History(Protocol):
+    """Records by topic (logical name) and partition."""
+
+    @property
+    def prefix(self) -> str:
+        """What full names of topics begin with."""
+
+    async def cluster_id(self) -> str | None: ...
+
+    async def extents(self, topic: str) -> dict[int, Extent]:
+        """What each partition holds now."""
+
+    def batches(self, topic: str, partition: int, extent: Extent) -> AsyncIterator[Sequence[Record]]:
+        """The records of an extent, in order, many at a time."""
+
+
+class KafkaHistory:
+    """A cluster; use it with ``async with``. Each partition is read by a connection of its own."""
+
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        self.prefix = prefix
+        self._bootstrap = bootstrap
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._reader = await self._stack.enter_async_context(TopicReader(self._bootstrap, self.prefix))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def cluster_id(self) -> str | None:
+        return await self._reader.cluster_id()
+
+    async def extents(self, topic: str) -> dict[int, Extent]:
+        return await self._reader.extents(topic)
+
+    async def batches(
+        self, topic: str, partition: int, extent: Extent
+    ) -> AsyncGenerator[Sequence[Record], None]:
+        if extent.beginning >= extent.end:
+            return
+        async with (
+            TopicReader(self._bootstrap, self.prefix) as reader,
+            aclosing(reader.batches(topic, partition, extent)) as batches,
+        ):
+            async for batch in batches:
+                yield batch
+
+
+class Feed:
+    """The records of one partition, up to its extent's end; the next ones are at hand.
+
+    Attributes:
+        position: Offset of the next record, or the end.
+    """
+
+    def __init__(self, history: History, topic: str, partition: int, extent: Extent) -> None:
+        self.partition = partition
+        self.extent = extent
+        self._batches = aiter(history.batches(topic, partition, extent))
+        self._batch: Sequence[Record] = ()
+        self._next = 0
+        self.ended = extent.beginning >= extent.end
+
+    async def peek(self) -> Record | None:
+        """The next record; ``None`` at the end."""
+        while self._next >= len(self._batch):
+            if self.ended:
+                return None
+            try:
+                self._batch, self._next = await anext(self._batches), 0
+            except StopAsyncIteration:
+                self.ended = True
+        return self._batch[self._next]
+
+    def skip(self) -> None:
+        """The record that :meth:`peek` returned is done with."""
+        self._next += 1
+
+    async def batch(self) -> Sequence[Record]:
+        """All that is at hand, at least one record; none at the end."""
+        if await self.peek() is None:
+            return ()
+        batch = self._batch[self._next :]
+        self._next = len(self._batch)
+        return batch
+
+    async def close(self) -> None:
+        """Read no further."""
+        closing = getattr(self._batches, "aclose", None)
+        if closing is not None:
+            await closing()

@@ -1,0 +1,60 @@
+"""Deriving plans again: what the planner says to the state that a recorded plan was based on."""
+
+from __future__ import annotations
+
+from models.codec import InvalidRecord
+from models.cut import Place
+from models.fleet import FleetFold
+from models.fleet_records import CoordinationPlan, decode_fleet_record
+from models.fold import LogRecord, Output, Record
+from streams.audit.findings import Finding, Report, Verdict
+from streams.audit.lanes import fields_that_differ
+from streams.planner import WaterFillPlanner, encode_plan, snapshot
+
+CHECK = "plans"
+
+
+def plan_in(record: Record) -> CoordinationPlan | None:
+    """The plan that a record of the fleet log holds, if it holds one."""
+    if b'"plan_proposed"' not in (record.value or b""):
+        return None
+    try:
+        found = decode_fleet_record(record.value)
+    except InvalidRecord:
+        return None
+    return found if isinstance(found, CoordinationPlan) else None
+
+
+def judge(fold: FleetFold, place: Place, record: Record, plan: CoordinationPlan, report: Report) -> None:
+    """Compare a recorded plan with what this planner proposes to the state that it was based on.
+
+    Args:
+        fold: As of ``plan.based_on``.
+    """
+    planner = WaterFillPlanner()
+
+    def find(verdict: Verdict, reason: str, details: dict[str, object] | None = None) -> None:
+        report.add(Finding(verdict, CHECK, place, record.offset, reason, plan.plan_id, details or {}))
+
+    told = {"planner": plan.planner.name, "version": plan.planner.version}
+    if plan.planner.name != planner.name:
+        return find(Verdict.VALID_NOT_EQUAL, "other_planner", dict(told))
+    if plan.planner.version != planner.version:
+        return find(Verdict.VALID_NOT_EQUAL, "other_version", dict(told))
+    seen = snapshot(fold, plan.fleet)
+    if seen is None:
+        return find(Verdict.DIVERGENT, "unknown_fleet")
+    moves = bool(plan.directives) and all(entry.type == "move_task" for entry in plan.directives)
+    propose = planner.rebalance if moves else planner.plan
+    derived = propose(seen, seen.policy, plan.planner.budget)
+    if derived is None:
+        return find(Verdict.DIVERGENT, "nothing_to_propose")
+    value = encode_plan(derived)
+    if value == record.value:
+        return report.equal(CHECK)
+    expected = Output("fleet", record.key, value)
+    return find(Verdict.DIVERGENT, "differs", {"fields": fields_that_differ(expected, _bare(record))})
+
+
+def _bare(record: Record) -> Record:
+    return LogRecord(record.offset, record.timestamp, record.key, record.value)

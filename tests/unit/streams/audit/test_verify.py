@@ -1,0 +1,214 @@
+"""A history that follows from the log is verified; whatever was altered is found at its record."""
+
+from __future__ import annotations
+
+import asyncio
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import orjson
+import pytest
+
+from streams.audit import verify as module
+from streams.audit.findings import Finding, Report, Verdict
+from streams.audit.verify import Verification
+from tests.unit.streams.audit.recorded import Recorded, lived
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SETTLE", 0.0)
+
+
+@cache
+def original() -> Recorded:
+    return lived()
+
+
+@pytest.fixture
+def recorded() -> Recorded:
+    return deepcopy(original())
+
+
+def verified(recorded: Recorded) -> Report:
+    return asyncio.run(Verification(recorded).run())
+
+
+def value(record: Any) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(record.value)
+    return found
+
+
+def only(report: Report, verdict: Verdict = Verdict.DIVERGENT) -> Finding:
+    """The one finding; what follows from it for later records is none."""
+    assert not report.verified
+    assert [finding.verdict for finding in report.findings] == [verdict], report.findings
+    return report.findings[0]
+
+
+def test_what_follows_from_the_log_is_verified(recorded: Recorded) -> None:
+    report = verified(recorded)
+    assert report.findings == []
+    assert report.verified
+    assert {check: dict(counts) for check, counts in report.counts.items()}.keys() == {
+        "facts",
+        "outputs",
+        "plans",
+    }
+    for check, least in (("facts", 200), ("outputs", 100), ("plans", 30)):
+        assert report.counts[check][Verdict.EQUAL] > least
+    assert report.adds_up
+    assert len(report.accounting) == 4
+    kinds = {value(record)["type"] for record in recorded.topics["alerts", 0]}
+    assert kinds >= {"agent_lost", "rejected"}
+    assert recorded.topics["dead-letters", 0]
+    assert str(report.cut).startswith("memory:coordinator.alerts/0@")
+
+
+def test_what_was_sent_again_after_a_restart_is_no_difference(recorded: Recorded) -> None:
+    for topic in ("directives", "results", "fleet"):
+        records = recorded.topics[topic, 0]
+        again = records[20:30]
+        if topic == "fleet":
+            again = [record for record in again if b"plan_proposed" not in (record.value or b"")]
+        for number, record in enumerate(again):
+            records.append(
+                replace(record, offset=records[-1].offset + 1, timestamp=records[-1].timestamp + number)
+            )
+    report = verified(recorded)
+    assert report.repeats["outputs"] == 20
+    assert report.repeats["facts"] > 3
+    assert report.total(Verdict.DIVERGENT) == 0
+
+
+def test_one_byte_of_a_directive(recorded: Recorded) -> None:
+    where = recorded.find("directives", lambda record: value(record)["type"] == "assign_task")
+    changed = recorded.alter("directives", where, b'"attempt":1', b'"attempt":2')
+    found = only(verified(recorded))
+    assert (found.check, found.reason, found.offset) == ("outputs", "differs", changed.offset)
+    assert found.place.partition == where[0]
+    assert found.subject == value(changed)["directive_id"]
+    assert found.details == {"fields": {"attempt": [1, 2]}}
+
+
+def test_a_header_of_a_directive(recorded: Recorded) -> None:
+    partition, place = recorded.find("directives", lambda record: True)
+    record = recorded.topics["directives", partition][place]
+    headers = tuple((name, b"x" if name == "ce_source" else raw) for name, raw in record.headers)
+    recorded.topics["directives", partition][place] = replace(record, headers=headers)
+    found = only(verified(recorded))
+    assert (found.reason, list(found.details["fields"])) == ("differs", ["headers"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("topic", ["directives", "results", "alerts"])
+def test_an_output_that_is_not_there(recorded: Recorded, topic: str) -> None:
+    gone = recorded.drop(topic, (0, 3))
+    found = only(verified(recorded))
+    assert (found.check, found.reason, found.offset) == ("outputs", "missing", None)
+    assert dict(gone.headers)["ce_id"].decode() == found.subject
+
+
+def test_the_last_output_may_be_on_its_way(recorded: Recorded) -> None:
+    recorded.topics["directives", 0].pop()
+    found = only(verified(recorded), Verdict.UNVERIFIABLE)
+    assert found.reason == "awaited"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b'{"directive_id":"default.3.0","type":"drain","agent_id":"a1","fleet":"default","cause":{"offset":3,"events":[]}}',
+        b'{"directive_id":"default.9.9","cause":{"offset":999999999}}',
+        b"no JSON",
+        b'{"directive_id":"x","fleet":"no such fleet","cause":{"offset":1}}',
+    ],
+)
+def test_a_directive_that_nobody_put_out(recorded: Recorded, forged: bytes) -> None:
+    offset = recorded.insert("directives", 1, 4, forged)
+    found = only(verified(recorded))
+    assert (found.reason, found.offset, found.place.topic) == ("added", offset, "coordinator.directives")
+
+
+def test_two_responses_in_another_order(recorded: Recorded) -> None:
+    records = recorded.topics["fleet", 0]
+    where = [
+        place for place, record in enumerate(records) if b'"directive_response"' in (record.value or b"")
+    ]
+    first, second = next((a, b) for a, b in pairwise(where) if b == a + 1)
+    one, other = records[first], records[second]
+    records[first] = replace(one, value=other.value)
+    records[second] = replace(other, value=one.value)
+    report = verified(recorded)
+    assert not report.verified
+    facts = [finding for finding in report.findings if finding.check == "facts"]
+    assert [(finding.reason, finding.offset) for finding in facts] == [("order", records[second].offset)]
+
+
+def test_a_fact_that_was_changed(recorded: Recorded) -> None:
+    where = recorded.find("fleet", lambda record: b'"task_submitted"' in (record.value or b""))
+    changed = recorded.alter("fleet", where, b'"size":', b'"sice":')
+    report = verified(recorded)
+    found = report.findings[0]
+    assert (found.check, found.reason, found.offset) == ("facts", "differs", changed.offset)
+
+
+def test_a_fact_without_a_source(recorded: Recorded) -> None:
+    forged = orjson.dumps(
+        {
+            "type": "task_cancelled",
+            "source": {"partition": 0, "offset": 2, "index": 7},
+            "through": 1.0,
+            "event": {"type": "task_cancelled", "task_id": "default-1"},
+        }
+    )
+    offset = recorded.insert("fleet", 0, 50, forged, b"default")
+    facts = [finding for finding in verified(recorded).findings if finding.check == "facts"]
+    assert [(finding.reason, finding.offset) for finding in facts] == [("added", offset)]
+
+
+def test_a_plan_that_the_planner_would_not_have_made(recorded: Recorded) -> None:
+    def two_free_agents(record: Any) -> bool:
+        found = value(record)
+        return found["type"] == "plan_proposed" and found["directives"][0]["agent_id"] != "a3"
+
+    where = recorded.find("fleet", two_free_agents)
+    record = recorded.topics["fleet", where[0]][where[1]]
+    agent = value(record)["directives"][0]["agent_id"]
+    changed = recorded.alter("fleet", where, f'"agent_id":"{agent}"'.encode(), b'"agent_id":"nobody"')
+    plans = [finding for finding in verified(recorded).findings if finding.check == "plans"]
+    assert (plans[0].verdict, plans[0].reason, plans[0].offset) == (
+        Verdict.DIVERGENT,
+        "differs",
+        changed.offset,
+    )
+    assert "directives" in plans[0].details["fields"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verdict", "reason"),
+    [
+        (b'"name":"water-fill"', b'"name":"by-hand"', Verdict.VALID_NOT_EQUAL, "other_planner"),
+        (b'"version":"1"', b'"version":"0"', Verdict.VALID_NOT_EQUAL, "other_version"),
+        (b'"based_on":', b'"based_on":9', Verdict.DIVERGENT, "based_on_the_future"),
+    ],
+)
+def test_a_plan_that_says_something_else_of_itself(
+    recorded: Recorded, old: bytes, new: bytes, verdict: Verdict, reason: str
+) -> None:
+    where = recorded.find("fleet", lambda record: b"plan_proposed" in (record.value or b""))
+    changed = recorded.alter("fleet", where, old, new)
+    plans = [finding for finding in verified(recorded).findings if finding.check == "plans"]
+    assert [(f.verdict, f.reason, f.offset) for f in plans] == [(verdict, reason, changed.offset)]
+
+
+def test_what_has_expired_cannot_be_told(recorded: Recorded) -> None:
+    records = recorded.topics["results", 0]
+    recorded.beginnings["results", 0] = records[5].offset
+    report = verified(recorded)
+    assert {(finding.verdict, finding.reason) for finding in report.findings} == {
+        (Verdict.UNVERIFIABLE, "expired")
+    }
+    assert report.total(Verdict.UNVERIFIABLE) == 5
