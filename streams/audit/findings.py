@@ -63,6 +63,8 @@ class Report:
         counts: Records by check and verdict.
         repeats: Records that stand there once more, as they may: what was sent again after a restart.
         findings: What is not equal, the first :data:`MOST_FINDINGS`.
+        ahead: Records that are not judged, since nothing behind them has been forwarded yet: ``events`` that
+            nobody refers to, and ``facts`` that follow from those that were read.
         accounting: For each partition that was folded, its outcomes and how many records were read.
     """
 
@@ -72,6 +74,7 @@ class Report:
         self.findings: list[Finding] = []
         self.accounting: dict[str, dict[str, object]] = {}
         self.cut: Cut | None = None
+        self.ahead: Counter[str] = Counter()
 
     def equal(self, check: str) -> None:
         self.counts.setdefault(check, Counter())[Verdict.EQUAL] += 1
@@ -110,6 +113,7 @@ class Report:
                 for check, counts in sorted(self.counts.items())
             },
             "repeats": dict(sorted(self.repeats.items())),
+            "ahead": dict(sorted(self.ahead.items())),
             "accounting": self.accounting,
             "findings": [finding.on_wire() for finding in self.findings],
         }

@@ -101,8 +101,11 @@ class Lane:
         """
         for output in self._skipped.values():
             self._lacks(report, output, Verdict.DIVERGENT, "missing")
-        for _, output in self._expected if awaited else ():
-            self._lacks(report, output, Verdict.UNVERIFIABLE, "awaited")
+        for _, output in self._expected:
+            if awaited:
+                self._lacks(report, output, Verdict.UNVERIFIABLE, "awaited")
+            else:
+                report.ahead[self._check] += 1
         self._skipped.clear()
         self._expected.clear()
 

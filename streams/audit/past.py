@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from models.cut import Cut, Place
 from models.fleet import FleetFold
@@ -13,6 +14,8 @@ from streams.audit.moments import NOW, BeforeDirective, EventTime, InLog, Moment
 from streams.errors import ConfigurationError, StreamsError
 from streams.offsets import Start
 from streams.reader import Extent, TopicReader
+
+Hear: TypeAlias = Callable[[Sequence[Record]], object]
 
 
 class HistoryIncomplete(StreamsError):
@@ -54,11 +57,13 @@ async def fleet_at(
     fleet: str,
     moment: Moment = NOW,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    listening: Callable[[FleetFold], Hear] = lambda fold: fold.fold,
 ) -> Past:
     """Fold the partition of the fleet log that holds ``fleet`` up to a moment.
 
     Args:
         progress: Is told how many records are folded, of how many.
+        listening: Makes what is told the records, which it has to fold.
 
     Raises:
         BrokerUnreachable, TopicMissing: if there is nothing to read from.
@@ -75,15 +80,16 @@ async def fleet_at(
         cluster = await reader.cluster_id()
         end = await _end_of(reader, moment, place, extent, cluster, fleet)
         fold = FleetFold(partition, len(await reader.extents("events")), place.topic)
+        hear = listening(fold)
         if end > extent.beginning:
             done = 0
             async for batch in reader.batches("fleet", partition, Extent(extent.beginning, end)):
                 if isinstance(moment, EventTime):
-                    if _folded_until(fold, fleet, batch, moment):
+                    if _folded_until(fold, hear, fleet, batch, moment):
                         end = fold.state.clock.offset + 1
                         break
                 else:
-                    fold.fold(batch)
+                    hear(batch)
                 done += len(batch)
                 progress(done, end - extent.beginning)
     return Past(fold, Cut.of(cluster, {place: end}), place, moment)
@@ -126,11 +132,13 @@ async def _of_start(reader: TopicReader, start: Start, place: Place, extent: Ext
     return start.offset(extent.beginning, extent.end, at_time)
 
 
-def _folded_until(fold: FleetFold, fleet: str, batch: Sequence[Record], moment: EventTime) -> bool:
+def _folded_until(
+    fold: FleetFold, hear: Hear, fleet: str, batch: Sequence[Record], moment: EventTime
+) -> bool:
     """Fold record by record, until every partition of the events has been heard of so far that what happened by
     then cannot come any more but as late."""
     for record in batch:
-        fold.fold([record])
+        hear([record])
         known = fold.state.fleets.get(fleet)
         lateness = 0 if known is None else known.policy.windows.max_lateness
         if fold.state.clock.fleet_time >= moment.milliseconds + lateness:

@@ -339,6 +339,7 @@ class Verification:
             for lane in lanes.values():
                 lane.end(self.report, awaited=place.topic != facts)
         for partition, ingress in self._ingress.items():
+            self.report.ahead["events"] += ingress.feed.extent.end - ingress.position
             status = ingress.fold.status()
             self.report.account(self._place("events", partition), status.outcomes, status.records)
         for partition, fleet in self._fleet.items():

@@ -22,6 +22,7 @@ from streams.cli import (
     resources,
     schema,
     state_at,
+    story,
     submit,
     tail,
     tasks,
@@ -64,6 +65,7 @@ app.command("tasks", rich_help_panel=_SEE)(tasks.tasks)
 app.command("coalitions", rich_help_panel=_SEE)(coalitions.coalitions)
 app.command("state", rich_help_panel=_SEE)(state_at.state)
 app.command("diff", rich_help_panel=_SEE)(state_at.diff)
+app.command("story", rich_help_panel=_SEE)(story.story)
 app.command("verify", rich_help_panel=_SEE)(verify.verify)
 app.command("plan", rich_help_panel=_SEE)(plan.plan)
 app.command("resources", rich_help_panel=_SEE)(resources.resources)

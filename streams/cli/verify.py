@@ -82,6 +82,11 @@ def show(report: Report) -> None:
         fields = finding.details.get("fields")
         more = "" if not isinstance(fields, dict) else f": {', '.join(fields)}"
         out.print(f"[{colour}]{finding.verdict}[/] {where}: {finding.reason} {escape(finding.subject)}{more}")
+    if any(report.ahead.values()):
+        console.note(
+            f"not judged, since nothing behind them has been forwarded yet: {report.ahead['events']:,} events, "
+            f"and {report.ahead['facts']:,} facts that follow from others"
+        )
     if len(report.findings) > _SHOWN:
         console.note(f"{len(report.findings) - _SHOWN:,} more; --json has them")
     out.print(

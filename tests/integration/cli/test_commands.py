@@ -157,7 +157,16 @@ def test_a_fleet_as_it_was_and_what_became_different(created: Run) -> None:
     one = created("state", "task", "t1", "--at", "now")
     assert one.returncode == 1
     assert "has no task 't1'" in one.stderr
+    created("submit", "t1")
+    nobody = created("story", "task", "t1")  # no worker runs: it is not in the fleet log
+    assert nobody.returncode == 1
+    assert "nothing was ever said of the task 't1'" in nobody.stderr
+    checked = created("verify", "--json")
+    assert checked.returncode == 0, checked.stdout
+    assert json.loads(checked.stdout)["verified"]
+    assert json.loads(checked.stdout)["ahead"]["events"] == 1, "which nobody has folded"
     for wrong, complaint in (
+        (("story", "task"), "coordinator story task ID"),
         (("state", "task"), "coordinator state task ID"),
         (("state", "--at", "soon"), "names no moment"),
         (("agents", "--at", "now", "--http", "127.0.0.1:1"), "leave out --http"),

@@ -62,6 +62,7 @@ def test_what_follows_from_the_log_is_verified(recorded: Recorded) -> None:
         assert report.counts[check][Verdict.EQUAL] > least
     assert report.adds_up
     assert len(report.accounting) == 4
+    assert report.ahead["events"] == 0
     kinds = {value(record)["type"] for record in recorded.topics["alerts", 0]}
     assert kinds >= {"agent_lost", "rejected"}
     assert recorded.topics["dead-letters", 0]
