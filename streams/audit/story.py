@@ -67,6 +67,10 @@ class Storyteller:
         self._directives: set[str] = set()
         """Ids of those about the subject: answers to them belong to the story, too."""
 
+    def knows(self, directive_id: str) -> None:
+        """A directive about the subject that was put out before: answers to it belong to the story."""
+        self._directives.add(directive_id)
+
     def hear(self, records: Sequence[Record]) -> None:
         """Fold these records, and keep those of the story."""
         for record in records:

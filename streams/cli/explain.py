@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def explain(
-    kind: Annotated[str, typer.Argument(help="What to explain: task, agent or coalition.", metavar="KIND")],
+    kind: Annotated[
+        str, typer.Argument(help="What to explain: task, agent, coalition or directive.", metavar="KIND")
+    ],
     name: Annotated[str, typer.Argument(metavar="ID", help="Its id.", show_default=False)] = "",
     fleet: Fleet = "default",
     at: At = None,
@@ -27,22 +29,37 @@ def explain(
 
     Of an agent: why it gets the work that it gets, and what keeps the tasks that wait from it. Of a
     coalition: who is missing, and what keeps each agent from that place. The counts add up, to the number
-    of registered agents or of pending tasks.
+    of registered agents or of pending tasks. Of a directive: what led to it, what else there was, and what
+    came of it.
 
     [bold]Examples[/]
 
       coordinator explain task nightly-42
 
       coordinator explain agent welder-7
+
+      coordinator explain directive default.1834.0
     """
+    from streams.cli import cause
+    from streams.cli.options import settings
     from streams.cli.state import open_state
     from streams.errors import ConfigurationError
 
-    if kind not in KINDS or not name:
+    if kind not in (*KINDS, "directive") or not name:
         wanted = f"{kind} ID" if kind in KINDS else f"task {name or kind}"
         raise ConfigurationError(
-            f"a task, an agent or a coalition can be explained, by its id: coordinator explain {wanted}"
+            "a task, an agent, a coalition or a directive can be explained, by its id: "
+            f"coordinator explain {wanted}"
         )
+    if kind == "directive":
+        if at is not None or http is not None:
+            raise ConfigurationError("a directive is explained from the whole log; leave out --at and --http")
+        answer = cause.read(settings(bootstrap, prefix), name)
+        if json:
+            console.print_json(answer)
+        else:
+            console.out().print(cause.drawn(answer))
+        return
     answer = open_state(bootstrap, prefix, fleet, http, at).explanation(kind, name)
     if json:
         console.print_json(answer)
@@ -81,7 +98,7 @@ def drawn(answer: dict[str, Any], kind: str = "task") -> RenderableType:
     elif kind == "task" and "ended_at" not in answer:
         parts.append(Text("\nNo agent is registered.", "bold"))
     if answer.get("placement"):
-        parts.extend(_places(answer["placement"]))
+        parts.extend(places(answer["placement"]))
     parts.append(Text())
     details = Table.grid(padding=(0, 2))
     details.add_column(style="dim")
@@ -156,7 +173,7 @@ _TOLD = frozenset(
 )
 
 
-def _places(placement: dict[str, Any]) -> list[RenderableType]:
+def places(placement: dict[str, Any]) -> list[RenderableType]:
     """What its place costs, beside the cheapest others."""
     from rich.text import Text
 

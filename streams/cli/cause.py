@@ -1,0 +1,126 @@
+"""How ``coordinator explain directive ID`` reads: why it was given, what else there was, what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streams.cli import console
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from streams.audit.cause import Cause
+    from streams.settings import Settings
+
+
+def read(settings: Settings, directive_id: str) -> dict[str, Any]:
+    """The cause of a directive, as plain JSON values.
+
+    Raises:
+        ConfigurationError: if no directive has such an id.
+        NotFound: if this one was never given.
+        BrokerUnreachable, TopicMissing: if the topics cannot be read.
+    """
+    import asyncio
+
+    from streams.audit.moments import BeforeDirective, parse_moment
+    from streams.cli.http import NotFound
+    from streams.errors import ConfigurationError
+
+    moment = parse_moment(directive_id)
+    if not isinstance(moment, BeforeDirective):
+        raise ConfigurationError(f"{directive_id!r} is no directive's id; one looks like default.1834.0")
+    where, cause = asyncio.run(_found(settings, moment.fleet, moment.offset, directive_id))
+    if cause.directive is None:
+        raise NotFound(
+            f"no directive {directive_id!r} was ever given: the fleet log has none at {moment.offset}"
+        )
+    return {
+        "at": where,
+        "fleet": moment.fleet,
+        "directive_id": directive_id,
+        "directive": cause.directive,
+        "because": cause.because,
+        "before": cause.before,
+        "after": cause.after,
+        "then": [entry.on_wire() for entry in cause.then],
+    }
+
+
+async def _found(
+    settings: Settings, fleet: str, offset: int, directive_id: str
+) -> tuple[dict[str, object], Cause]:
+    from collections.abc import Callable, Sequence
+
+    from models.fleet import FleetFold
+    from models.fold import Record
+    from streams.audit.cause import Cause
+    from streams.audit.past import fleet_at
+    from streams.cli.progress import Progress
+
+    causes: list[Cause] = []
+
+    def listening(fold: FleetFold) -> Callable[[Sequence[Record]], None]:
+        causes.append(Cause(fold, fleet, offset, directive_id))
+        return causes[0].hear
+
+    bootstrap = settings.kafka_bootstrap_servers
+    with (
+        console.waiting_for_kafka(bootstrap) as answered,
+        Progress("folding the fleet log", answered) as progress,
+    ):
+        past = await fleet_at(
+            bootstrap, settings.topic_prefix, fleet, progress=progress.report, listening=listening
+        )
+    return past.at, causes[0]
+
+
+def drawn(answer: dict[str, Any]) -> RenderableType:
+    """For people: the directive, its cause, the state before, the other places, the answers."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from streams.cli import explain, story
+
+    directive, because = answer["directive"], answer["because"]
+    told = [f"{name} {directive[name]}" for name in ("task_id", "epoch", "attempt") if name in directive]
+    issued = console.clock(round(directive["issued_at"] * 1_000))
+    head = Text.assemble(
+        (answer["directive_id"], "bold"),
+        f" told {directive['agent_id']} at {issued} to ",
+        (directive["type"], console.STYLES.get(directive["type"], "")),
+        f" {', '.join(told)}",
+    )
+    parts: list[RenderableType] = [
+        head,
+        Text(f"\nBecause of offset {because['offset']:,} of the fleet log", "bold"),
+    ]
+    parts.append(Text(_because(because)))
+    if answer["before"] is not None:
+        parts.append(Text("\nJust before", "bold"))
+        parts.append(explain.drawn(answer["before"]))
+    placement = (answer["after"] or {}).get("placement")
+    if placement:
+        parts.extend(explain.places(placement))
+    parts.append(Text("\nThen", "bold"))
+    if answer["then"]:
+        parts.append(story.drawn(answer["then"], "task" if "task_id" in directive else "agent"))
+    else:
+        parts.append(Text("its agent has answered nothing"))
+    return Group(*parts)
+
+
+def _because(because: dict[str, Any]) -> str:
+    if "plan_id" in because:
+        planner = because.get("planner", {})
+        cost = because.get("objective")
+        bound = because.get("bound")
+        least = "" if bound is None else f", which no plan for these tasks could bring below {bound:,}"
+        costs = "" if cost is None else f"; it costs {cost:,}{least}"
+        return (
+            f"the plan {because['plan_id']}, which the planner {planner.get('name')} {planner.get('version')} "
+            f"made from all up to offset {because['based_on']:,}{costs}"
+        )
+    source = because.get("source")
+    stems = "" if source is None else f", from offset {source['offset']:,} of events/{source['partition']}"
+    return f"{because['type']}{stems}"
