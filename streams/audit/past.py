@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -63,7 +64,7 @@ async def fleet_at(
 
     Args:
         progress: Is told how many records are folded, of how many.
-        listening: Makes what is told the records, which it has to fold.
+        listening: Makes what is told the records, which it has to fold, and which may have to be awaited.
 
     Raises:
         BrokerUnreachable, TopicMissing: if there is nothing to read from.
@@ -85,14 +86,32 @@ async def fleet_at(
             done = 0
             async for batch in reader.batches("fleet", partition, Extent(extent.beginning, end)):
                 if isinstance(moment, EventTime):
-                    if _folded_until(fold, hear, fleet, batch, moment):
+                    if await _folded_until(fold, hear, fleet, batch, moment):
                         end = fold.state.clock.offset + 1
                         break
                 else:
-                    hear(batch)
+                    await _heard(hear, batch)
                 done += len(batch)
                 progress(done, end - extent.beginning)
     return Past(fold, Cut.of(cluster, {place: end}), place, moment)
+
+
+async def offset_of(bootstrap: str, prefix: str, fleet: str, moment: Moment) -> int:
+    """The offset, in the fleet's partition of the fleet log, of the first record at or after a moment.
+
+    Raises:
+        BrokerUnreachable, TopicMissing: if there is nothing to read from.
+        ConfigurationError: as :func:`fleet_at`; and of a time by events, which folding alone can tell.
+    """
+    if isinstance(moment, EventTime):
+        raise ConfigurationError(
+            "a time by events is known when all was folded; give one by arrival, or an offset"
+        )
+    async with TopicReader(bootstrap, prefix) as reader:
+        extents = await reader.extents("fleet")
+        partition = partition_of(fleet.encode(), len(extents))
+        place = Place(f"{prefix}fleet", partition)
+        return await _end_of(reader, moment, place, extents[partition], await reader.cluster_id(), fleet)
 
 
 async def _end_of(
@@ -132,13 +151,19 @@ async def _of_start(reader: TopicReader, start: Start, place: Place, extent: Ext
     return start.offset(extent.beginning, extent.end, at_time)
 
 
-def _folded_until(
+async def _heard(hear: Hear, records: Sequence[Record]) -> None:
+    hearing = hear(records)
+    if inspect.isawaitable(hearing):
+        await hearing
+
+
+async def _folded_until(
     fold: FleetFold, hear: Hear, fleet: str, batch: Sequence[Record], moment: EventTime
 ) -> bool:
     """Fold record by record, until every partition of the events has been heard of so far that what happened by
     then cannot come any more but as late."""
     for record in batch:
-        hear([record])
+        await _heard(hear, [record])
         known = fold.state.fleets.get(fleet)
         lateness = 0 if known is None else known.policy.windows.max_lateness
         if fold.state.clock.fleet_time >= moment.milliseconds + lateness:

@@ -19,6 +19,7 @@ from streams.cli import (
     fleet,
     kafka,
     plan,
+    replay,
     resources,
     schema,
     state_at,
@@ -66,6 +67,7 @@ app.command("coalitions", rich_help_panel=_SEE)(coalitions.coalitions)
 app.command("state", rich_help_panel=_SEE)(state_at.state)
 app.command("diff", rich_help_panel=_SEE)(state_at.diff)
 app.command("story", rich_help_panel=_SEE)(story.story)
+app.command("replay", rich_help_panel=_SEE)(replay.replay)
 app.command("verify", rich_help_panel=_SEE)(verify.verify)
 app.command("plan", rich_help_panel=_SEE)(plan.plan)
 app.command("resources", rich_help_panel=_SEE)(resources.resources)
