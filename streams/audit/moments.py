@@ -69,9 +69,9 @@ def parse_moment(text: str) -> Moment:
             return Cut.parse(text)
         except BadCut as error:
             raise ConfigurationError(str(error)) from None
-    directive = _DIRECTIVE.fullmatch(text)
+    directive = before_directive(text)
     if directive is not None:
-        return BeforeDirective(directive["fleet"], int(directive["offset"]))
+        return directive
     try:
         span = parse_span([text], END.start)
     except ConfigurationError:
@@ -79,6 +79,12 @@ def parse_moment(text: str) -> Moment:
     if span.until is not None:
         raise ConfigurationError(f"{text!r}: give the moment itself, as s@<epoch ms>")
     return InLog(span.start)
+
+
+def before_directive(text: str) -> BeforeDirective | None:
+    """The moment before a directive, if the text can be the id of one."""
+    found = _DIRECTIVE.fullmatch(text)
+    return None if found is None else BeforeDirective(found["fleet"], int(found["offset"]))
 
 
 def _milliseconds(time: str, text: str) -> int:

@@ -23,12 +23,12 @@ def read(settings: Settings, directive_id: str) -> dict[str, Any]:
     """
     import asyncio
 
-    from streams.audit.moments import BeforeDirective, parse_moment
+    from streams.audit.moments import before_directive
     from streams.cli.http import NotFound
     from streams.errors import ConfigurationError
 
-    moment = parse_moment(directive_id)
-    if not isinstance(moment, BeforeDirective):
+    moment = before_directive(directive_id)
+    if moment is None:
         raise ConfigurationError(f"{directive_id!r} is no directive's id; one looks like default.1834.0")
     where, cause = asyncio.run(_found(settings, moment.fleet, moment.offset, directive_id))
     if cause.directive is None:

@@ -165,16 +165,6 @@ def test_a_fleet_as_it_was_and_what_became_different(created: Run) -> None:
     assert checked.returncode == 0, checked.stdout
     assert json.loads(checked.stdout)["verified"]
     assert json.loads(checked.stdout)["ahead"]["events"] == 1, "which nobody has folded"
-    for wrong, complaint in (
-        (("story", "task"), "coordinator story task ID"),
-        (("state", "task"), "coordinator state task ID"),
-        (("state", "--at", "soon"), "names no moment"),
-        (("agents", "--at", "now", "--http", "127.0.0.1:1"), "leave out --http"),
-        (("resources", "--at", "now", "--apply"), "leave out --at"),
-    ):
-        refused = created(*wrong)
-        assert refused.returncode == 2, refused.stderr
-        assert complaint in refused.stderr
 
 
 def test_a_division_of_resources_is_proposed_and_asked_for(created: Run) -> None:
