@@ -64,6 +64,16 @@ def decode_object(
     return value
 
 
+def object_in(raw: bytes | None) -> dict[str, Any] | None:
+    """The JSON object in the bytes, or ``None`` if there is none. It knows no limits: it is for those who read
+    what has been written already, and look."""
+    try:
+        value = orjson.loads(raw or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def encode(value: object) -> bytes:
     """Compact JSON, keys in the order in which they were put in: equal values give equal bytes."""
     return orjson.dumps(value)

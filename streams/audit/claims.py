@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import orjson
-
+from models.codec import object_in
 from models.dead_letters import ORIGIN_HEADER
 from models.fold import Output, Record
 
@@ -26,11 +25,7 @@ class Claim:
 
 def value_of(record: Record | Output) -> dict[str, Any]:
     """The JSON object in the record; an empty one if it holds none."""
-    try:
-        value = orjson.loads(record.value or b"")
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    return object_in(record.value) or {}
 
 
 def of_fleet_record(value: dict[str, Any]) -> Claim | None:

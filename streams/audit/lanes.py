@@ -12,8 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from hashlib import blake2b
 
-import orjson
-
+from models.codec import object_in
 from models.cut import Place
 from models.fold import Output, Record
 from streams.audit.findings import Finding, Report, Verdict
@@ -144,7 +143,7 @@ class Lane:
 def fields_that_differ(expected: Output, found: Record) -> dict[str, object]:
     """``{field: [expected, found]}`` of the values, if both are JSON objects; else which part is different."""
     if expected.value != found.value:
-        old, new = _object(expected.value), _object(found.value)
+        old, new = object_in(expected.value), object_in(found.value)
         if old is None or new is None:
             return {"value": [_text(expected.value), _text(found.value)]}
         names = [*old, *(name for name in new if name not in old)]
@@ -156,14 +155,6 @@ def fields_that_differ(expected: Output, found: Record) -> dict[str, object]:
         return {"key": [_text(expected.key), _text(found.key)]}
     pairs = [[[name, _text(value)] for name, value in record.headers] for record in (expected, found)]
     return {"headers": pairs}
-
-
-def _object(raw: bytes | None) -> dict[str, object] | None:
-    try:
-        value = orjson.loads(raw or b"")
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _text(raw: bytes | None) -> str | None:

@@ -9,7 +9,7 @@ from streams.cli import console
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from streams.audit.cause import Cause
+    from models.fleet import FleetFold
     from streams.settings import Settings
 
 
@@ -23,14 +23,20 @@ def read(settings: Settings, directive_id: str) -> dict[str, Any]:
     """
     import asyncio
 
+    from streams.audit.cause import Cause
     from streams.audit.moments import before_directive
     from streams.cli.http import NotFound
+    from streams.cli.listening import heard
     from streams.errors import ConfigurationError
 
     moment = before_directive(directive_id)
     if moment is None:
         raise ConfigurationError(f"{directive_id!r} is no directive's id; one looks like default.1834.0")
-    where, cause = asyncio.run(_found(settings, moment.fleet, moment.offset, directive_id))
+
+    def seek(fold: FleetFold) -> Cause:
+        return Cause(fold, moment.fleet, moment.offset, directive_id)
+
+    where, cause = asyncio.run(heard(settings, moment.fleet, seek))
     if cause.directive is None:
         raise NotFound(
             f"no directive {directive_id!r} was ever given: the fleet log has none at {moment.offset}"
@@ -45,34 +51,6 @@ def read(settings: Settings, directive_id: str) -> dict[str, Any]:
         "after": cause.after,
         "then": [entry.on_wire() for entry in cause.then],
     }
-
-
-async def _found(
-    settings: Settings, fleet: str, offset: int, directive_id: str
-) -> tuple[dict[str, object], Cause]:
-    from collections.abc import Callable, Sequence
-
-    from models.fleet import FleetFold
-    from models.fold import Record
-    from streams.audit.cause import Cause
-    from streams.audit.past import fleet_at
-    from streams.cli.progress import Progress
-
-    causes: list[Cause] = []
-
-    def listening(fold: FleetFold) -> Callable[[Sequence[Record]], None]:
-        causes.append(Cause(fold, fleet, offset, directive_id))
-        return causes[0].hear
-
-    bootstrap = settings.kafka_bootstrap_servers
-    with (
-        console.waiting_for_kafka(bootstrap) as answered,
-        Progress("folding the fleet log", answered) as progress,
-    ):
-        past = await fleet_at(
-            bootstrap, settings.topic_prefix, fleet, progress=progress.report, listening=listening
-        )
-    return past.at, causes[0]
 
 
 def drawn(answer: dict[str, Any]) -> RenderableType:

@@ -12,8 +12,7 @@ from streams.cli.options import At, Bootstrap, Fleet, Json, Prefix
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from streams.audit.story import Storyteller
-    from streams.settings import Settings
+    from models.fleet import FleetFold
 
 KINDS = ("task", "agent")
 _SHOWN = 90
@@ -56,6 +55,9 @@ def story(
     """
     import asyncio
 
+    from streams.audit.moments import parse_moment
+    from streams.audit.story import Kind, Storyteller
+    from streams.cli.listening import heard
     from streams.cli.options import require_fleet, settings
     from streams.errors import ConfigurationError
 
@@ -63,7 +65,13 @@ def story(
         wanted = f"{kind} ID" if kind in KINDS else f"task {name or kind}"
         raise ConfigurationError(f"a task or an agent has a story, by its id: coordinator story {wanted}")
     require_fleet(fleet)
-    where, told = asyncio.run(_told(settings(bootstrap, prefix), fleet, kind, name, at))
+    of: Kind = "task" if kind == "task" else "agent"
+
+    def listen(fold: FleetFold) -> Storyteller:
+        return Storyteller(fold, fleet, of, name)
+
+    moment = parse_moment(at or "now")
+    where, told = asyncio.run(heard(settings(bootstrap, prefix), fleet, listen, moment))
     entries = [entry.on_wire() for entry in told.entries]
     if json:
         console.print_json({"at": where, "fleet": fleet, f"{kind}_id": name, "story": entries})
@@ -72,34 +80,6 @@ def story(
     if not entries:
         console.print_error(f"nothing was ever said of the {kind} {name!r} in the fleet {fleet!r}")
         raise typer.Exit(1)
-
-
-async def _told(
-    settings: Settings, fleet: str, kind: str, name: str, at: str | None
-) -> tuple[dict[str, object], Storyteller]:
-    from collections.abc import Callable, Sequence
-
-    from models.fleet import FleetFold
-    from models.fold import Record
-    from streams.audit.moments import parse_moment
-    from streams.audit.past import fleet_at
-    from streams.audit.story import Storyteller
-    from streams.cli.progress import Progress
-
-    tellers: list[Storyteller] = []
-
-    def listening(fold: FleetFold) -> Callable[[Sequence[Record]], None]:
-        tellers.append(Storyteller(fold, fleet, "task" if kind == "task" else "agent", name))
-        return tellers[0].hear
-
-    moment = parse_moment(at or "now")
-    bootstrap = settings.kafka_bootstrap_servers
-    with (
-        console.waiting_for_kafka(bootstrap) as answered,
-        Progress("folding the fleet log", answered) as progress,
-    ):
-        past = await fleet_at(bootstrap, settings.topic_prefix, fleet, moment, progress.report, listening)
-    return past.at, tellers[0]
 
 
 def drawn(entries: list[dict[str, Any]], kind: str) -> RenderableType:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streams.cli import console
 from streams.errors import StreamsError
@@ -118,15 +118,17 @@ class Decisions:
             self._note(record)
 
     def _note(self, record: Stored) -> None:
+        from models.codec import object_in
+
         if record.key != self._fleet.encode() or record.value is None:
             return
         if record.topic == "fleet" and b'"task_submitted"' in record.value:
-            value = _object(record.value)
+            value = object_in(record.value) or {}
             event = value.get("event")
             if isinstance(event, dict) and value.get("type") == "task_submitted":
                 self._decided.setdefault(str(event.get("task_id")), record.offset)
         elif record.topic == "alerts" and b'"task_exists"' in record.value:
-            value = _object(record.value)
+            value = object_in(record.value) or {}
             if (value.get("type"), value.get("reason")) == ("rejected", "task_exists"):
                 self._rejected.setdefault(str(value.get("subject")), set()).add(value["cause"]["offset"])
 
@@ -153,10 +155,3 @@ def digest_of(task: Task, fleet: str) -> bytes:
 
 def _given(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _object(raw: bytes) -> Mapping[str, Any]:
-    import orjson
-
-    value = orjson.loads(raw)
-    return value if isinstance(value, dict) else {}

@@ -11,8 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import orjson
-
+from models.codec import object_in
 from streams.reader import Stored
 
 REMEMBERED = 100_000
@@ -97,7 +96,7 @@ class Figures:
             if record.topic == "dead-letters":
                 self.dead_letters += 1
                 continue
-            value = _object(record.value)
+            value = object_in(record.value)
             if value is None or value.get("fleet", "default") != self.fleet:
                 continue
             match record.topic:
@@ -171,14 +170,6 @@ class Figures:
         self.issued.pop(task, None)
         if submitted is not None:
             self.wholes.append(max(0, at - submitted))
-
-
-def _object(raw: bytes | None) -> dict[str, object] | None:
-    try:
-        value = orjson.loads(raw or b"")
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _ms(seconds: object) -> int | None:
