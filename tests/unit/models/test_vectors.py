@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from models.codec import InvalidRecord
+from models.cut import BadCut, Cut, Place
 from models.events import decode_event
 from models.fleet.state import State
 from models.fleet.step import Step
@@ -58,3 +59,16 @@ def test_directive_id_is_formed_as_its_vector_says(vector: dict[str, Any]) -> No
         str(vector["offset"]),
         str(vector["index"]),
     ]
+
+
+@pytest.mark.parametrize("vector", vectors("cuts"), ids=lambda vector: vector["name"])
+def test_cut_is_written_as_its_vector_says(vector: dict[str, Any]) -> None:
+    if "error" in vector:
+        with pytest.raises(BadCut):
+            Cut.parse(vector["text"])
+        return
+    offsets = {Place(topic, partition): offset for topic, partition, offset in vector["offsets"]}
+    cut = Cut.of(vector["cluster"], offsets)
+    assert str(cut) == vector["text"]
+    for text in (vector["text"], *vector["also"]):
+        assert Cut.parse(text) == cut
