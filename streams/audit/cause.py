@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from models.fields import seconds
 from models.fleet import FleetFold
 from models.fleet.explain import explain
-from models.fold import Output, Record
+from models.fold import Record
 from streams.audit.claims import value_of
 from streams.audit.story import Entry, Kind, Storyteller
 
@@ -46,26 +44,28 @@ class Cause:
 
     def hear(self, records: Sequence[Record]) -> None:
         """Fold these records."""
+        if self._story is not None:
+            return self._story.hear(records)
         for number, record in enumerate(records):
             if record.offset == self._offset:
                 self._fold.fold(records[:number])
                 self._look(record)
-                return self._go_on(records[number + 1 :])
-        if self._story is None:
-            self._fold.fold(records)
-        else:
-            self._story.hear(records)
+                return self.hear(records[number + 1 :])
+        self._fold.fold(records)
         return None
 
     def _look(self, record: Record) -> None:
+        """Fold the record, and tell of the directive that it puts out."""
         value = value_of(record)
-        outputs = {self._id_of(output): output for output in self._preview(record, value)}
-        output = outputs.get(self._directive_id)
-        if output is None:
+        before = {name: explain(self._fold, self._fleet, name) for name in _tasks_of(value)}
+        told = [value_of(output) for output in self._fold.fold([record]) if output.topic == "directives"]
+        directive = next((one for one in told if one.get("directive_id") == self._directive_id), None)
+        if directive is None:
             return
-        self.directive = orjson.loads(output.value or b"")
-        task_id = self.directive.get("task_id") if self.directive else None
+        self.directive = directive
+        task_id = directive.get("task_id")
         if task_id is not None:
+            self.before = before.get(task_id)
             self.after = explain(self._fold, self._fleet, task_id)
         source = value.get("source")
         self.because = {
@@ -75,34 +75,14 @@ class Cause:
             "source": source if isinstance(source, dict) else None,
             **{name: value[name] for name in _OF_PLANS if name in value},
         }
-
-    def _preview(self, record: Record, value: dict[str, Any]) -> list[Output]:
-        """Fold the record, after a look at the tasks that its directives may be about."""
-        before = {name: explain(self._fold, self._fleet, name) for name in _tasks_of(value)}
-        outputs = self._fold.fold([record])
-        for output in outputs:
-            if self._id_of(output) == self._directive_id:
-                self.before = before.get(orjson.loads(output.value or b"").get("task_id"))
-        return outputs
-
-    def _id_of(self, output: Output) -> str | None:
-        if output.topic != "directives":
-            return None
-        found = orjson.loads(output.value or b"{}").get("directive_id")
-        return found if isinstance(found, str) else None
-
-    def _go_on(self, records: Sequence[Record]) -> None:
-        directive = self.directive or {}
-        task_id = directive.get("task_id")
         kind: Kind = "agent" if task_id is None else "task"
-        self._story = Storyteller(self._fold, self._fleet, kind, str(task_id or directive.get("agent_id")))
+        self._story = Storyteller(self._fold, self._fleet, kind, directive[f"{kind}_id"])
         self._story.knows(self._directive_id)
-        self._story.hear(records)
 
     @property
     def then(self) -> list[Entry]:
         """What its agent answered, and what came of that."""
-        if self._story is None or self.directive is None:
+        if self._story is None:
             return []
         return [
             entry for entry in self._story.entries if entry.says.get("directive_id") == self._directive_id

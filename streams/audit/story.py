@@ -6,7 +6,7 @@ was put out about it because of the record: a directive, a result, an alert.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +18,10 @@ from models.fold import Output, Record
 from streams.audit.claims import value_of
 
 Kind: TypeAlias = Literal["task", "agent"]
+
+
+_OF_PLANS = ("plan_id", "based_on", "planner")
+_ENVELOPE = frozenset({"type", "fleet", "source", "through"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Storyteller:
         value = value_of(record)
         brings = [told for output in outputs if (told := self._of_output(output))]
         self._directives.update(told["directive_id"] for told in brings if "directive_id" in told)
-        says = next(self._says(value), None)
+        says = self._says(value)
         if says is None and not brings:
             return
         source = value.get("source")
@@ -99,25 +103,20 @@ class Storyteller:
             )
         )
 
-    def _says(self, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _says(self, value: dict[str, Any]) -> dict[str, Any] | None:
         """What a record says of the subject: an event's own words, or the entries of a plan about it."""
         event = value.get("event")
         said: dict[str, Any] = event if isinstance(event, dict) else value
         if said.get("fleet", "default") != self._fleet:
-            return
+            return None
         entries = value.get("directives")
         if isinstance(entries, list):
             found = [entry for entry in entries if self._is_about(entry)]
-            if found:
-                names = ("plan_id", "based_on", "planner")
-                kept: dict[str, Any] = {name: value[name] for name in names if name in value}
-                yield {**kept, "directives": found}
-        elif self._is_about(said):
-            yield {
-                name: one for name, one in said.items() if name not in ("type", "fleet", "source", "through")
-            }
-        elif said.get("directive_id") in self._directives:
-            yield {name: one for name, one in said.items() if name not in ("type", "fleet")}
+            kept: dict[str, Any] = {name: value[name] for name in _OF_PLANS if name in value}
+            return {**kept, "directives": found} if found else None
+        if self._is_about(said) or said.get("directive_id") in self._directives:
+            return {name: one for name, one in said.items() if name not in _ENVELOPE}
+        return None
 
     def _is_about(self, said: Any) -> bool:
         if not isinstance(said, dict):
@@ -128,7 +127,7 @@ class Storyteller:
         return isinstance(members, list) and any(self._is_about(member) for member in members)
 
     def _of_output(self, output: Output) -> dict[str, Any] | None:
-        value: dict[str, Any] = orjson.loads(output.value or b"{}")
+        value = value_of(output)
         about = value.get(self._field) == self._name or value.get("subject") == self._name
         if value.get("fleet") != self._fleet or not about:
             return None
