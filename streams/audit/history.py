@@ -10,6 +10,9 @@ from typing import Protocol, Self
 from models.fold import Record
 from streams.reader import Extent, TopicReader
 
+OUTPUTS = ("directives", "results", "reports", "alerts", "dead-letters")
+"""Topics that hold what the folds put out, and nothing else."""
+
 
 class History(Protocol):
     """Records by topic (logical name) and partition."""

@@ -16,11 +16,11 @@ from aiokafka import AIOKafkaProducer
 from models.fleet import FleetFold
 from models.fold import Output, Record
 from models.partition import partition_of
+from streams.audit.history import OUTPUTS
 from streams.errors import ConfigurationError
 from streams.reader import TopicReader
 from streams.topics import Layout, Partitions, create
 
-OUTPUTS = ("directives", "results", "reports", "alerts", "dead-letters")
 _AT_ONCE = 1_000
 """Records that may be on their way to the broker."""
 

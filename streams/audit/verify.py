@@ -26,11 +26,10 @@ from models.partition import partition_of
 from streams.audit import claims, plans
 from streams.audit.claims import Claim, Source
 from streams.audit.findings import Finding, Report, Verdict
-from streams.audit.history import Feed, History
+from streams.audit.history import OUTPUTS, Feed, History
 from streams.audit.lanes import Lane, digest_of
 from streams.reader import Extent
 
-OUTPUTS = ("directives", "results", "reports", "alerts", "dead-letters")
 FACTS, SENT = "facts", "outputs"
 LOOKAHEAD = 20_000
 """Records of the fleet log that are read before one is folded: a plan stands so far behind its base, at most."""
@@ -53,6 +52,7 @@ class _Ingress:
         """Fold what is at hand; whether there was anything."""
         batch = await self.feed.batch()
         if not batch:
+            self.position = self.feed.extent.end  # at which no record need stand: a transaction may end there
             return False
         for output in self.fold.fold(batch):
             self._put_out(output)
@@ -78,6 +78,8 @@ class _Fleet:
         """Records that are ahead."""
         self._plans: dict[int, list[tuple[Record, CoordinationPlan]]] = {}
         """By the offset that they are based on, until that is folded."""
+        self._held: set[int] = set()
+        """Offsets at which plans stand, of what is ahead."""
 
     async def batch(self) -> Sequence[Record]:
         """The next records to be folded, when enough of those behind them were looked through for plans."""
@@ -90,12 +92,24 @@ class _Fleet:
             for record in batch:
                 plan = plans.plan_in(record)
                 if plan is not None:
+                    self._held.add(record.offset)
                     self._note(record, plan)
         if not self._ahead:
             return ()
         batch = self._ahead.popleft()
         self._read -= len(batch)
         return batch
+
+    async def head(self) -> Record | None:
+        """The next record to be folded; ``None`` at the end."""
+        return self._ahead[0][0] if self._ahead else await self.feed.peek()
+
+    def is_plan(self, record: Record) -> bool:
+        """Whether a record of the last :meth:`batch` is a plan; asked once of each."""
+        if record.offset in self._held:
+            self._held.discard(record.offset)
+            return True
+        return False
 
     def _note(self, record: Record, plan: CoordinationPlan) -> None:
         base = plan.based_on
@@ -168,7 +182,8 @@ class Verification:
             while fleet := await self._next_fleet():
                 batch = await fleet.batch()
                 for record in batch:
-                    await self._check_fact(fleet.feed.partition, record)
+                    if not fleet.is_plan(record):
+                        await self._check_fact(fleet.feed.partition, record)
                 source: Source = ("fleet", fleet.feed.partition)
                 for output in fleet.folded(batch):
                     self._expect(source, output)
@@ -230,7 +245,7 @@ class Verification:
         """The partition of the fleet log whose next record is the oldest: facts for all come in one order."""
         oldest: tuple[int, int] | None = None
         for partition, fleet in self._fleet.items():
-            head = fleet._ahead[0][0] if fleet._ahead else await fleet.feed.peek()
+            head = await fleet.head()
             if head is not None and (oldest is None or (head.timestamp, partition) < oldest):
                 oldest = head.timestamp, partition
         return None if oldest is None else self._fleet[oldest[1]]
@@ -269,8 +284,6 @@ class Verification:
     # -- what is there
 
     async def _check_fact(self, partition: int, record: Record) -> None:
-        if plans.plan_in(record) is not None:
-            return None
         place = self._place("fleet", partition)
         claim = claims.of_fleet_record(claims.value_of(record))
         ingress = None if claim is None else self._ingress.get(claim.source[1])
@@ -355,8 +368,10 @@ class Verification:
             for feed in self._outputs.values():
                 record = await feed.peek()
                 claim = None if record is None else self._claim_of(record)
-                if claim is not None and claim.offset is not None and not self._is_folded(claim):
-                    ingress = self._ingress[claim.source[1]]
-                    await ingress.reach(claim.offset)
+                if claim is None or claim.offset is None or self._is_folded(claim):
+                    continue
+                kind, partition = claim.source
+                if kind == "events":  # the fleet log is folded to its end
+                    await self._ingress[partition].reach(claim.offset)
                     moved = True
             await self._drain()

@@ -104,8 +104,11 @@ async def _replayed(
     async with AsyncExitStack() as stack:
         answered = stack.enter_context(console.waiting_for_kafka(bootstrap))
         progress = stack.enter_context(Progress("replaying", answered))
-        sandbox = None if into is None else await stack.enter_async_context(Sandbox(bootstrap, prefix, into))
+        sandbox = None if into is None else Sandbox(bootstrap, prefix, into)
         first = await offset_of(bootstrap, prefix, fleet, start)
+        answered()
+        if sandbox is not None:
+            await stack.enter_async_context(sandbox)
 
         async def tell(record: Record, outputs: list[Output]) -> None:
             await _tell(record, outputs, sandbox, json)

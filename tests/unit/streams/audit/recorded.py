@@ -33,6 +33,8 @@ class Recorded:
             for number in range(count)
         }
         self.beginnings: dict[tuple[str, int], int] = {}
+        self.ends: dict[tuple[str, int], int] = {}
+        """Where that is not behind the last record."""
 
     async def cluster_id(self) -> str | None:
         return "memory"
@@ -41,7 +43,7 @@ class Recorded:
         found = {}
         for (name, partition), records in self.topics.items():
             if name == topic:
-                end = records[-1].offset + 1 if records else 0
+                end = self.ends.get((name, partition), records[-1].offset + 1 if records else 0)
                 found[partition] = Extent(self.beginnings.get((name, partition), 0), end)
         return found
 

@@ -213,3 +213,18 @@ def test_what_has_expired_cannot_be_told(recorded: Recorded) -> None:
         (Verdict.UNVERIFIABLE, "expired")
     }
     assert report.total(Verdict.UNVERIFIABLE) == 5
+
+
+@pytest.mark.parametrize("topic", ["events", "fleet"])
+def test_an_output_that_claims_an_offset_where_nothing_stands(recorded: Recorded, topic: str) -> None:
+    """The last offset may be the end of a transaction."""
+    ends = {place: records[-1].offset for place, records in recorded.topics.items() if records}
+    recorded.drop(topic, (1, len(recorded.topics[topic, 1]) - 1))
+    recorded.ends[topic, 1] = ends[topic, 1] + 1
+    forged = b"coordinator.%b/1/%d" % (topic.encode(), ends[topic, 1])
+    letters = recorded.topics["dead-letters", 0]
+    letters.append(replace(letters[-1], offset=letters[-1].offset + 1, headers=(("coord-origin", forged),)))
+    found = [
+        finding for finding in verified(recorded).findings if finding.place.topic.endswith("dead-letters")
+    ]
+    assert [(finding.reason, finding.offset) for finding in found] == [("added", letters[-1].offset)]
