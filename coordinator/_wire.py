@@ -67,7 +67,6 @@ def decode_directive(raw: bytes | None) -> Directive | None:
         return None
     run_timeout, expires_at = _number(value.get("run_timeout")), _number(value.get("expires_at"))
     ack_timeout = _number(value.get("ack_timeout"))
-    cause = value.get("cause")
     return Directive(
         directive_id=directive_id,
         type=kind,
@@ -84,7 +83,8 @@ def decode_directive(raw: bytes | None) -> Directive | None:
         run_timeout=run_timeout,
         payload=value.get("payload"),
         coalition=_coalition(value.get("coalition")),
-        cause=cause if isinstance(cause, dict) else {},
+        cause=_mapping(value.get("cause")),
+        provenance=_mapping(value.get("provenance")),
     )
 
 
@@ -97,7 +97,6 @@ def decode_result(raw: bytes | None) -> TaskResult | None:
     task_id = value.get("task_id")
     if state is None or not isinstance(task_id, str):
         return None
-    cause = value.get("cause")
     return TaskResult(
         task_id=task_id,
         state=state,
@@ -108,7 +107,8 @@ def decode_result(raw: bytes | None) -> TaskResult | None:
         epoch=_integer(value.get("epoch")),
         agent_id=_text(value.get("agent_id")),
         time=_number(value.get("time")),
-        cause=cause if isinstance(cause, dict) else {},
+        cause=_mapping(value.get("cause")),
+        provenance=_mapping(value.get("provenance")),
     )
 
 
@@ -169,3 +169,7 @@ def _integer(value: object) -> int | None:
 
 def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}

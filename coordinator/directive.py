@@ -81,6 +81,8 @@ class Directive:
     coalition: Coalition | None = None
     cause: Mapping[str, object] = field(default_factory=dict)
     """The record of the fleet log that led to this directive, and the events behind it."""
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    """Which planner, policy and state it was made from; see the wire's specification."""
     engagement: Engagement | None = field(default=None, repr=False, compare=False)
 
     async def accept(self) -> None:

@@ -179,6 +179,8 @@ class TaskResult:
     """When it ended, epoch seconds."""
     cause: Mapping[str, object] = field(default_factory=dict)
     """The record of the fleet log that ended it, and the events behind it."""
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    """Which planner, policy and state that was; see the wire's specification."""
 
     @property
     def ok(self) -> bool:

@@ -224,6 +224,27 @@ class PlannerVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealedState:
+    """The state of a partition of the fleet log when it was sealed: see ``models.fleet.seal``."""
+
+    offset: Counter
+    """All records below it were folded."""
+    digest: Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Out of what a plan was made, beside the record that it is based on."""
+
+    fold: Counter
+    """Version of the fold whose state it was."""
+    policy: Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{16}$")]
+    """Digest of the policy: see ``models.policy.digest_of``."""
+    state: SealedState | None
+    """The last seal; ``None`` before the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CoordinationPlan:
     """What the planner proposes; the fleet fold re-validates each entry and applies what still holds."""
 
@@ -244,6 +265,7 @@ class CoordinationPlan:
     policy_version: Counter = 0
     pending: dict[str, Counter] = field(default_factory=dict)
     """Pending tasks at ``based_on`` per class; sums to their number."""
+    provenance: Provenance | None = None
 
 
 FleetRecord: TypeAlias = (

@@ -6,6 +6,7 @@ bytes, headers included. Times are integer milliseconds inside and seconds on th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -64,6 +65,8 @@ class Directive:
     payload: object = None
     coalition: Coalition | None = None
     cause: Cause
+    provenance: Mapping[str, object]
+    """Out of what it was made, beside its cause, as it stands on the wire."""
 
     def output(self) -> Output:
         value: dict[str, object] = {
@@ -93,6 +96,7 @@ class Directive:
                 "role": self.coalition.role,
             }
         value["cause"] = self.cause.on_wire()
+        value["provenance"] = self.provenance
         trace = self.task_id or self.directive_id
         return Output(
             "directives",
@@ -116,6 +120,7 @@ class Result:
     epoch: int
     agent_id: str | None = None
     cause: Cause
+    provenance: Mapping[str, object]
 
     def output(self) -> Output:
         value = {
@@ -129,6 +134,7 @@ class Result:
             "epoch": self.epoch,
             "agent_id": self.agent_id,
             "cause": self.cause.on_wire(),
+            "provenance": self.provenance,
         }
         identity = f"{self.fleet}.{self.task_id}"
         return Output(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Annotated, ClassVar
 
+import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from models.codec import InvalidRecord
@@ -263,6 +265,12 @@ def policy_to_wire(policy: Policy) -> dict[str, object]:
     return wire
 
 
+def digest_of(policy: Policy) -> str:
+    """What tells policies apart: the first 16 hexadecimal digits of the SHA-256 of the whole policy on the wire,
+    as compact JSON with sorted names."""
+    return sha256(orjson.dumps(policy_to_wire(policy), option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
 def policy_schema() -> dict[str, object]:
     """JSON Schema (2020-12) of a whole policy on the wire; a patch is any part of it."""
     return wire_schema(_POLICY)
@@ -291,6 +299,7 @@ __all__ = [
     "RebalancingPolicy",
     "RetryPolicy",
     "WindowPolicy",
+    "digest_of",
     "patched",
     "policy_schema",
     "policy_to_wire",

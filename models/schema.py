@@ -37,6 +37,22 @@ class CauseValue(TypedDict):
     events: list[EventPosition]
 
 
+class SealValue(TypedDict):
+    """The state when it was sealed: all records of the fleet log below ``offset`` folded, and their digest."""
+
+    offset: int
+    digest: str
+
+
+class ProvenanceValue(TypedDict):
+    """Out of what an output was made, beside its cause."""
+
+    fold: Annotated[int, Field(description="Version of the fold.")]
+    planner: Annotated[str | None, Field(description="Who made the fleet's last plan: name/version.")]
+    policy: Annotated[str, Field(description="Digest of the policy in force.")]
+    state: SealValue | None
+
+
 class CoalitionValue(TypedDict):
     id: str
     members: list[str]
@@ -62,6 +78,7 @@ class DirectiveValue(TypedDict):
     payload: Any
     coalition: NotRequired[CoalitionValue]
     cause: CauseValue
+    provenance: ProvenanceValue
 
 
 class ResultValue(TypedDict):
@@ -77,6 +94,7 @@ class ResultValue(TypedDict):
     epoch: int
     agent_id: str | None
     cause: CauseValue
+    provenance: ProvenanceValue
 
 
 class WindowSpan(TypedDict):

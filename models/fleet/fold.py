@@ -6,7 +6,7 @@ modules of this package: ``agents``, ``tasks``, ``answers``, ``plans``, ``overdu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from models.codec import InvalidRecord
@@ -59,6 +59,8 @@ class FleetFold:
         self.partition = partition
         self.topic = topic
         self.state = State(events_partitions)
+        self.on_seal: Callable[[FleetFold], object] = _ignore
+        """Is told of each seal, right after it."""
 
     @property
     def tables(self) -> Mapping[str, Table[Any]]:
@@ -80,6 +82,8 @@ class FleetFold:
                 step.finish("dead_lettered")
                 continue
             step.finish(_apply(step, fleet_record))
+            if state.seal_if_due():
+                self.on_seal(self)
         if records:
             state.tables.clock.put("", state.clock)
         return step.outputs
@@ -106,6 +110,10 @@ class FleetFold:
         origin = f"{self.topic}/{self.partition}/{record.offset}"
         step.put_out("dead_letter", dead_letter(record, origin, error))
         step.alert("default", "dead_letter", origin, error.code, {"detail": error.detail[:MAX_ERROR_LENGTH]})
+
+
+def _ignore(fold: FleetFold) -> None:
+    """Whom seals do not concern."""
 
 
 def _apply(step: Step, record: FleetRecord) -> Outcome:

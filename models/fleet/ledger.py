@@ -119,6 +119,7 @@ def _issue_work(
         payload=orjson.Fragment(task.payload) if working else None,
         coalition=coalition,
         cause=step.cause,
+        provenance=step.provenance(fleet),
     )
     step.put_out(kind, directive.output())
     return directive_id
@@ -237,6 +238,7 @@ def _issue_control(step: Step, fleet: FleetState, row: DirectiveRow) -> str:
         payload=_payload_of(row),
         coalition=_coalition_of(step, row),
         cause=step.cause,
+        provenance=step.provenance(fleet),
     )
     step.put_out(row.type, directive.output())
     return directive_id

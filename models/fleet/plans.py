@@ -26,9 +26,11 @@ from models.fleet_records import (
 )
 
 _LARGEST = 1 << 62
+_LONGEST_NAME = 128
 
 
 def apply(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
+    _note_origin(step, fleet, plan)
     _note_cost(step, fleet, plan)
     refusals = step.state.clock.refusals
     for entry in plan.directives:
@@ -44,6 +46,14 @@ def apply(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
             refusal = _repair(step, fleet, entry)
         if refusal is not None:
             refusals[refusal] = refusals.get(refusal, 0) + 1
+
+
+def _note_origin(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:
+    """Remember who plans."""
+    planner = f"{plan.planner.name}/{plan.planner.version}"[:_LONGEST_NAME]
+    if fleet.row.planner != planner:
+        fleet.row.planner = planner
+        step.state.touch_fleet(fleet)
 
 
 def _note_cost(step: Step, fleet: FleetState, plan: CoordinationPlan) -> None:

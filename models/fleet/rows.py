@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 
 from models.events import DEFAULT_HEARTBEAT_INTERVAL, Status
+from models.fleet.seal import INTERVAL, SummedTable, WriteOnceTable
 from models.fleet.spread import Spread
 from models.fleet.team import Team, team_of
 from models.fold import Table
@@ -29,6 +30,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """What can become of a record; every record read has exactly one. This fold never says late or rekeyed."""
 
 MICRO = 1_000_000
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def micro(amounts: Mapping[str, float]) -> dict[str, int]:
@@ -61,6 +63,16 @@ class ClockRow(msgspec.Struct, array_like=True):
     partition was forwarded. -1 before any."""
     heard: int = -1
     """Issue time at which a partition was last heard of; -1 before any."""
+    sealed: int = 0
+    """The state was sealed when all records below this offset were folded: see ``seal``."""
+    sealed_at: int = -INTERVAL
+    """Fleet time of that."""
+    digest: bytes = b""
+    """Of the state then; empty before the first seal."""
+
+    def deciding(self) -> bytes:
+        """What later outputs may depend on, encoded: the times, and not the books or where that is in the log."""
+        return _encode((self.log_time, self.fleet_time, self.outage, self.resumed, self.heard))
 
 
 class SourceRow(msgspec.Struct, array_like=True):
@@ -132,6 +144,8 @@ class FleetRow(msgspec.Struct, array_like=True):
     """Fleet time at which drained agents are looked at whose deadline is over; 0 if that is not foreseen."""
     drain_from: int = 0
     """Fleet time before which nothing more is taken back from drained agents: see ``drains``."""
+    planner: str | None = None
+    """Who made the last plan: name and version."""
 
 
 class AgentRow(msgspec.Struct, array_like=True):
@@ -481,22 +495,25 @@ class Tables:
 
     def __init__(self) -> None:
         self.clock = Table("clock", ClockRow)
-        self.sources = Table("sources", SourceRow)
-        self.fleets = Table("fleets", FleetRow)
-        self.agents = Table("agents", AgentRow)
-        self.tasks = Table("tasks", TaskRow)
-        self.ended_tasks = Table("ended_tasks", EndedTaskRow)
-        self.directives = Table("directives", DirectiveRow)
-        self.ended_directives = Table("ended_directives", EndedDirectiveRow)
-        self.impossible = Table("impossible", ImpossibleRow)
-        self.coalitions = Table("coalitions", CoalitionRow)
-        self.paces = Table("paces", PaceRow)
-        self.windows = Table("windows", WindowRow)
-        self.alerts = Table("alerts", AlertRow)
+        self.sources = SummedTable("sources", SourceRow)
+        self.fleets = SummedTable("fleets", FleetRow)
+        self.agents = SummedTable("agents", AgentRow)
+        self.tasks = SummedTable("tasks", TaskRow)
+        self.ended_tasks = WriteOnceTable("ended_tasks", EndedTaskRow)
+        self.directives = SummedTable("directives", DirectiveRow)
+        self.ended_directives = WriteOnceTable("ended_directives", EndedDirectiveRow)
+        self.impossible = SummedTable("impossible", ImpossibleRow)
+        self.coalitions = SummedTable("coalitions", CoalitionRow)
+        self.paces = SummedTable("paces", PaceRow)
+        self.windows = SummedTable("windows", WindowRow)
+        self.alerts = WriteOnceTable("alerts", AlertRow)
 
     def by_name(self) -> dict[str, Table[Any]]:
-        tables = (
-            self.clock,
+        return {table.name: table for table in (self.clock, *self.summed())}
+
+    def summed(self) -> tuple[SummedTable[Any], ...]:
+        """All but the clock, of which only a part decides anything."""
+        return (
             self.sources,
             self.fleets,
             self.agents,
@@ -510,4 +527,3 @@ class Tables:
             self.windows,
             self.alerts,
         )
-        return {table.name: table for table in tables}

@@ -16,9 +16,10 @@ from models.fleet.feasibility import available, standing
 from models.fleet.quotas import Holdings
 from models.fleet.roster import Agent, Shape, Shapes, shape_key
 from models.fleet.rows import AgentRow, ClockRow, DirectiveRow, FleetRow, SourceRow, Tables, TaskRow
+from models.fleet.seal import INTERVAL, digest_bytes, row_hash
 from models.fleet.spread import Groups
 from models.fleet.timers import MomentKind, Timers
-from models.policy import DEFAULT_POLICY, Policy, patched, policy_to_wire
+from models.policy import DEFAULT_POLICY, Policy, digest_of, patched, policy_to_wire
 
 IMPOSSIBLE_GRACE = 5_000
 """Milliseconds before tasks that nobody could hold raise alerts: agents and tasks may start at once."""
@@ -48,6 +49,7 @@ class FleetState:
         "name",
         "open",
         "policy",
+        "policy_digest",
         "registered",
         "row",
         "shapes",
@@ -60,6 +62,7 @@ class FleetState:
         self.name = name
         self.row = row
         self.policy = policy_of(row)
+        self.policy_digest = digest_of(self.policy)
         self.agents: dict[str, Agent] = {}
         """All agents by id, deregistered ones too."""
         self.columns = Columns(self.agents)
@@ -116,7 +119,7 @@ class FleetState:
 class State:
     """Tables and what derives from them, for one partition."""
 
-    __slots__ = ("clock", "events_partitions", "fleets", "tables", "timers")
+    __slots__ = ("clock", "events_partitions", "fleets", "sealed", "tables", "timers")
 
     def __init__(self, events_partitions: int) -> None:
         self.events_partitions = events_partitions
@@ -124,6 +127,26 @@ class State:
         self.clock = ClockRow()
         self.timers = Timers()
         self.fleets: dict[str, FleetState] = {}
+        self.sealed: dict[str, object] | None = None
+        """The last seal as outputs say it; ``None`` before the first."""
+
+    # -- seals
+
+    def digest(self) -> bytes:
+        """Of the state as it is."""
+        total = sum(table.total() for table in self.tables.summed())
+        return digest_bytes(total + row_hash("clock", "", self.clock.deciding()))
+
+    def seal_if_due(self) -> bool:
+        """Take the digest of the state, if fleet time has moved on since the last; whether it was taken."""
+        clock = self.clock
+        if clock.fleet_time - clock.sealed_at < INTERVAL:
+            return False
+        clock.digest = self.digest()
+        clock.sealed = clock.offset + 1
+        clock.sealed_at = clock.fleet_time
+        self.sealed = _said_of(clock)
+        return True
 
     # -- fleets and sources
 
@@ -143,6 +166,7 @@ class State:
                 self.tables.agents.touch(fleet.key(agent.id))
         limited = [tenant for tenant in fleet.waiting if self._exhausted(fleet, tenant)]
         fleet.policy = policy
+        fleet.policy_digest = digest_of(policy)
         for tenant in sorted(limited):
             if not self._exhausted(fleet, tenant):
                 self._level(fleet, tenant)
@@ -403,7 +427,10 @@ class State:
     def restored(self) -> None:
         """Build all that derives from the rows."""
         tables = self.tables
+        for table in tables.summed():
+            table.restored()
         self.clock = tables.clock.rows.get("") or ClockRow()
+        self.sealed = _said_of(self.clock)
         self.fleets = {name: FleetState(name, row) for name, row in tables.fleets.rows.items()}
         for agent_row in tables.agents.rows.values():
             fleet = self.fleets[agent_row.fleet]
@@ -468,6 +495,10 @@ class State:
             yield window.due, "window", key
         for key, alert in tables.alerts.rows.items():
             yield alert.until, "alert", key
+
+
+def _said_of(clock: ClockRow) -> dict[str, object] | None:
+    return {"offset": clock.sealed, "digest": clock.digest.hex()} if clock.digest else None
 
 
 def _count_up(counts: dict[K, int], name: K) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from models.fields import LAST_MILLISECOND
 from models.fleet import floods
 from models.fleet.rows import AlertRow, Outcome
+from models.fleet.seal import FOLD_VERSION
 from models.fleet.state import FleetState, State
 from models.fold import Output, Record
 from models.outputs import Alert, Cause
@@ -55,6 +56,15 @@ class Step:
     def caused_by(self, partition: int, offset: int) -> None:
         """The record stems from this event."""
         self.cause = Cause(offset=self.offset, events=((partition, offset),))
+
+    def provenance(self, fleet: FleetState) -> Mapping[str, object]:
+        """Out of what an output was made, beside its cause: see ``models.fleet.seal``."""
+        return {
+            "fold": FOLD_VERSION,
+            "planner": fleet.row.planner,
+            "policy": fleet.policy_digest,
+            "state": self.state.sealed,
+        }
 
     def next_directive(self, fleet: FleetState) -> tuple[str, int]:
         """The id of the next directive that this record causes, and its index."""

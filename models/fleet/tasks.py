@@ -225,6 +225,7 @@ def finish(
         epoch=task.epoch,
         agent_id=task.agent_id,
         cause=step.cause,
+        provenance=step.provenance(fleet),
     )
     step.put_out(kind, outcome.output())
     if state == "failed":

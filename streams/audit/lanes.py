@@ -86,9 +86,8 @@ class Lane:
                 for _ in range(number):
                     self._skip(report)
                 self._expected.popleft()
-                self._find(
-                    report, record, "differs", identity, {"fields": fields_that_differ(output, record)}
-                )
+                fields = fields_that_differ(output, record)
+                self._find(report, record, reason_of(fields), identity, {"fields": fields})
                 return True
         return False
 
@@ -138,6 +137,12 @@ class Lane:
                 Verdict.DIVERGENT, self._check, self._place, record.offset, reason, subject, details or {}
             )
         )
+
+
+def reason_of(fields: dict[str, object]) -> str:
+    """What a difference is called. If only the provenance is another one, it was made from another state: what
+    made the states part stands further ahead."""
+    return "provenance" if fields.keys() == {"provenance"} else "differs"
 
 
 def fields_that_differ(expected: Output, found: Record) -> dict[str, object]:

@@ -8,7 +8,7 @@ from models.fleet import FleetFold
 from models.fleet_records import CoordinationPlan, decode_fleet_record
 from models.fold import LogRecord, Output, Record
 from streams.audit.findings import Finding, Report, Verdict
-from streams.audit.lanes import fields_that_differ
+from streams.audit.lanes import fields_that_differ, reason_of
 from streams.planner import WaterFillPlanner, encode_plan, snapshot
 
 CHECK = "plans"
@@ -53,7 +53,8 @@ def judge(fold: FleetFold, place: Place, record: Record, plan: CoordinationPlan,
     if value == record.value:
         return report.equal(CHECK)
     expected = Output("fleet", record.key, value)
-    return find(Verdict.DIVERGENT, "differs", {"fields": fields_that_differ(expected, _bare(record))})
+    fields = fields_that_differ(expected, _bare(record))
+    return find(Verdict.DIVERGENT, reason_of(fields), {"fields": fields})
 
 
 def _bare(record: Record) -> Record:

@@ -22,6 +22,8 @@ Kind: TypeAlias = Literal["task", "agent"]
 
 _OF_PLANS = ("plan_id", "based_on", "planner")
 _ENVELOPE = frozenset({"type", "fleet", "source", "through"})
+_NOT_TOLD = frozenset({"fleet", "cause", "provenance", "payload"})
+"""Of outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +133,4 @@ class Storyteller:
         about = value.get(self._field) == self._name or value.get("subject") == self._name
         if value.get("fleet") != self._fleet or not about:
             return None
-        return {name: one for name, one in value.items() if name not in ("fleet", "cause", "payload")}
+        return {name: one for name, one in value.items() if name not in _NOT_TOLD}

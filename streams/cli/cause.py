@@ -74,6 +74,7 @@ def drawn(answer: dict[str, Any]) -> RenderableType:
         Text(f"\nBecause of offset {because['offset']:,} of the fleet log", "bold"),
     ]
     parts.append(Text(_because(because)))
+    parts.append(Text(_made_from(directive.get("provenance")), "dim"))
     if answer["before"] is not None:
         parts.append(Text("\nJust before", "bold"))
         parts.append(explain.drawn(answer["before"]))
@@ -86,6 +87,18 @@ def drawn(answer: dict[str, Any]) -> RenderableType:
     else:
         parts.append(Text("its agent has answered nothing"))
     return Group(*parts)
+
+
+def _made_from(provenance: dict[str, Any] | None) -> str:
+    if provenance is None:
+        return "it does not say what it was made from"
+    state = provenance["state"]
+    sealed = (
+        "before the first seal of the state"
+        if state is None
+        else f"state {state['digest'][:16]} as sealed at offset {state['offset']:,}"
+    )
+    return f"policy {provenance['policy']}, {sealed}, fold {provenance['fold']}"
 
 
 def _because(because: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ def as_json(result: TaskResult) -> dict[str, Any]:
         "agent_id": result.agent_id,
         "time": result.time,
         "cause": dict(result.cause),
+        "provenance": dict(result.provenance),
     }
 
 
@@ -87,4 +88,5 @@ def _from_wire(value: Mapping[str, Any]) -> TaskResult:
         agent_id=value["agent_id"],
         time=value["time"],
         cause=value["cause"],
+        provenance=value.get("provenance", {}),
     )

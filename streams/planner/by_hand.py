@@ -22,4 +22,5 @@ def plan_by_hand(snapshot: FleetSnapshot, task_id: str, agent_id: str) -> Coordi
         planner=PlannerVersion(name="by-hand", version="1", budget=1),
         policy_version=snapshot.policy.version,
         pending=snapshot.pending(),
+        provenance=snapshot.provenance,
     )

@@ -126,6 +126,7 @@ class WaterFillPlanner:
             planner=PlannerVersion(name=self.name, version=self.version, budget=budget, truncated=truncated),
             policy_version=policy.version,
             pending=pending,
+            provenance=snapshot.provenance,
         )
 
 

@@ -15,8 +15,10 @@ from models.fleet.columns import Columns
 from models.fleet.quotas import Holdings
 from models.fleet.roster import Agent
 from models.fleet.rows import CoalitionRow, TaskRow
+from models.fleet.seal import FOLD_VERSION
 from models.fleet.spread import Groups
 from models.fleet.state import FleetState, State
+from models.fleet_records import Provenance, SealedState
 from models.policy import Policy
 
 MAX_CLASSES = 10_000
@@ -36,6 +38,13 @@ class FleetSnapshot:
     policy: Policy
     _state: State
     _fleet: FleetState
+
+    @property
+    def provenance(self) -> Provenance:
+        """Out of what a plan on it is made."""
+        clock = self._state.clock
+        sealed = SealedState(offset=clock.sealed, digest=clock.digest.hex()) if clock.digest else None
+        return Provenance(fold=FOLD_VERSION, policy=self._fleet.policy_digest, state=sealed)
 
     @property
     def columns(self) -> Columns:

@@ -17,6 +17,12 @@ from models.events import SpreadRequest, TaskSubmitted, decode_event, subject_of
 from models.outputs import Alert, Cause, Coalition, Directive, Result
 from models.partition import murmur2
 
+PROVENANCE: dict[str, object] = {
+    "fold": 1,
+    "planner": "water-fill/1",
+    "policy": "4bcd8c50a91b4da5",
+    "state": {"offset": 5, "digest": "0" * 64},
+}
 COMMON: dict[str, Any] = {"agent_id": "a1", "fleet": "blue", "incarnation": 3_600_000_000, "seq": 7}
 
 
@@ -165,6 +171,7 @@ def test_a_directive_of_the_coordinator_is_read_to_the_last_field() -> None:
         payload={"n": 1},
         coalition=Coalition(id="c1", members=("a1", "a2"), role="lead"),
         cause=Cause(7, ((0, 5),)),
+        provenance=PROVENANCE,
     ).output()
     read = decode_directive(sent.value)
     assert read is not None
@@ -181,6 +188,7 @@ def test_a_directive_of_the_coordinator_is_read_to_the_last_field() -> None:
     assert read.coalition is not None
     assert (read.coalition.id, read.coalition.members, read.coalition.role) == ("c1", ("a1", "a2"), "lead")
     assert read.cause == {"offset": 7, "events": [{"partition": 0, "offset": 5}]}
+    assert read.provenance == PROVENANCE
 
 
 @pytest.mark.parametrize(
@@ -204,12 +212,14 @@ def test_a_result_of_the_coordinator_is_read_to_the_last_field(type_: Any, state
         epoch=3,
         agent_id="a1",
         cause=Cause(7),
+        provenance=PROVENANCE,
     ).output()
     read = decode_result(sent.value)
     assert read is not None
     assert (sent.topic, sent.key) == ("results", b"t1")
     assert (read.state, read.task_id, read.fleet, read.time) == (state, "t1", "blue", 1.5)
     assert (read.reason, read.result, read.attempt, read.epoch, read.agent_id) == ("why", [1], 2, 3, "a1")
+    assert read.provenance == PROVENANCE
 
 
 def test_limits_are_the_same_on_both_sides() -> None:

@@ -8,6 +8,13 @@ from models.outputs import Alert, Cause, Directive, Report, Result
 
 NOW = 1_763_800_000_123
 CAUSE = Cause(offset=7, events=((2, 40),))
+PROVENANCE = {
+    "fold": 1,
+    "planner": "water-fill/1",
+    "policy": "4bcd8c50a91b4da5",
+    "state": {"offset": 5, "digest": "0" * 64},
+}
+PROVENANCE_BYTES = b'"provenance":' + orjson.dumps(PROVENANCE) + b"}"
 
 
 def test_an_assignment_is_these_bytes() -> None:
@@ -27,13 +34,14 @@ def test_an_assignment_is_these_bytes() -> None:
         run_timeout=60_000,
         payload=orjson.Fragment(b'{"n":1}'),
         cause=CAUSE,
+        provenance=PROVENANCE,
     ).output()
     assert (output.topic, output.key, output.partition) == ("directives", b"a1", None)
     assert output.value == (
         b'{"directive_id":"default.7.0","type":"assign_task","agent_id":"a1","fleet":"default",'
         b'"task_id":"t1","epoch":2,"attempt":1,"plan_id":"p1","issued_at":1763800000.123,'
         b'"ack_by":1763800010.123,"ack_timeout":10.0,"expires_at":1763800060.123,"run_timeout":60.0,'
-        b'"payload":{"n":1},"cause":{"offset":7,"events":[{"partition":2,"offset":40}]}}'
+        b'"payload":{"n":1},"cause":{"offset":7,"events":[{"partition":2,"offset":40}]},' + PROVENANCE_BYTES
     )
     assert output.headers == (
         ("ce_specversion", b"1.0"),
@@ -57,11 +65,12 @@ def test_a_control_directive_does_not_expire() -> None:
         ack_by=NOW + 10_000,
         ack_timeout=10_000,
         cause=CAUSE,
+        provenance=PROVENANCE,
     ).output()
     assert output.value == (
         b'{"directive_id":"default.7.1","type":"drain","agent_id":"a1","fleet":"default",'
         b'"issued_at":1763800000.123,"ack_by":1763800010.123,"ack_timeout":10.0,"payload":null,'
-        b'"cause":{"offset":7,"events":[{"partition":2,"offset":40}]}}'
+        b'"cause":{"offset":7,"events":[{"partition":2,"offset":40}]},' + PROVENANCE_BYTES
     )
 
 
@@ -76,12 +85,13 @@ def test_a_result_is_these_bytes() -> None:
         epoch=4,
         agent_id="a1",
         cause=CAUSE,
+        provenance=PROVENANCE,
     ).output()
     assert (output.topic, output.key) == ("results", b"t1")
     assert output.value == (
         b'{"type":"task_failed","task_id":"t1","fleet":"default","time":1763800000.123,'
         b'"reason":"no disk","result":null,"attempt":3,"epoch":4,"agent_id":"a1",'
-        b'"cause":{"offset":7,"events":[{"partition":2,"offset":40}]}}'
+        b'"cause":{"offset":7,"events":[{"partition":2,"offset":40}]},' + PROVENANCE_BYTES
     )
 
 
@@ -137,6 +147,7 @@ def test_outputs_about_one_task_share_a_trace() -> None:
             ack_by=NOW,
             ack_timeout=1,
             cause=CAUSE,
+            provenance=PROVENANCE,
         )
         return dict(directive.output().headers)["traceparent"] or b""
 

@@ -17,6 +17,12 @@ from tests.unit.models.ingress.history import history
 from tests.unit.models.test_vectors import vectors
 
 SCHEMAS = schemas()
+PROVENANCE: dict[str, object] = {
+    "fold": 1,
+    "planner": None,
+    "policy": "4bcd8c50a91b4da5",
+    "state": {"offset": 5, "digest": "0" * 64},
+}
 CAUSE = Cause(7, ((0, 3),))
 
 
@@ -88,6 +94,7 @@ def test_what_the_coordinator_says_fits_the_schemas() -> None:
         payload={"x": [1]},
         coalition=Coalition(id="c", members=("a1", "a2"), role="lead"),
         cause=CAUSE,
+        provenance=PROVENANCE,
     )
     control = Directive(
         directive_id="f.7.1",
@@ -98,6 +105,7 @@ def test_what_the_coordinator_says_fits_the_schemas() -> None:
         ack_by=11_000,
         ack_timeout=10_000,
         cause=CAUSE,
+        provenance=PROVENANCE,
     )
     result = Result(
         type="task_failed",
@@ -108,6 +116,7 @@ def test_what_the_coordinator_says_fits_the_schemas() -> None:
         attempt=1,
         epoch=0,
         cause=CAUSE,
+        provenance=PROVENANCE,
     )
     report = Report(
         fleet="f",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from models.fleet.seal import FOLD_VERSION
+from models.policy import DEFAULT_POLICY, digest_of
 from tests.unit.models.fleet.log import FleetLog
 
 
@@ -131,6 +133,12 @@ def test_a_directive_carries_all_that_the_contract_names(log: FleetLog) -> None:
         "run_timeout": 70,
         "payload": {"do": "it"},
         "cause": {"offset": offset, "events": []},
+        "provenance": {
+            "fold": FOLD_VERSION,
+            "planner": "test/1",
+            "policy": digest_of(DEFAULT_POLICY),
+            "state": log.fold.state.sealed,
+        },
     }
     (output,) = said.outputs
     assert output.key == b"a1"

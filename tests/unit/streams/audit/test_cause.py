@@ -66,6 +66,7 @@ def test_an_assignment_and_all_around_it(log: FleetLog, batch: int) -> None:
     for words in (
         "told a1",
         "the plan p1",
+        f"policy {given['provenance']['policy']}, state ",
         "2  could take it now",
         "a1 (here)",
         "outcome completed",
