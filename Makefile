@@ -21,7 +21,7 @@ kafka: setup ## Run a Kafka on this machine, until Ctrl-C
 	$(BIN)/coordinator kafka --port 9092
 
 test: setup ## Run the whole test suite, two files at a time, each beside a Kafka of its own
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 unit: setup ## Run the tests that need no Kafka
 	$(BIN)/pytest tests/unit tests/contract
