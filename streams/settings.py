@@ -60,6 +60,13 @@ class Settings(BaseSettings):
         Path(".coordinator/worker"),
         description="Directory of the local state stores; each worker needs its own.",
     )
+    snapshots_dir: Path = Field(
+        Path(".coordinator/snapshots"),
+        description="Directory where commands that look back keep states of the fleet log on the way.",
+    )
+    snapshot_interval: int = Field(
+        20_000, ge=0, description="Records of the fleet log from one such state to the next; 0 keeps none."
+    )
     registry_url: str | None = Field(
         None,
         validation_alias=AliasChoices("registry_url", "REGISTRY_URL", "COORDINATOR_REGISTRY_URL"),

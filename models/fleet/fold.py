@@ -69,6 +69,27 @@ class FleetFold:
     def restored(self) -> None:
         self.state.restored()
 
+    def rows(self) -> dict[str, dict[str, bytes]]:
+        """All rows, encoded, by table and key."""
+        state = self.state
+        state.tables.clock.put("", state.clock)
+        return {
+            name: {key: table.encode(row) for key, row in table.rows.items()}
+            for name, table in self.tables.items()
+        }
+
+    def restore(self, rows: Mapping[str, Mapping[str, bytes]]) -> None:
+        """Become, from the empty state, the fold whose rows these are.
+
+        Raises:
+            msgspec.ValidationError, msgspec.DecodeError, LookupError: if they are none of such a fold.
+        """
+        tables = self.tables
+        for name, encoded in rows.items():
+            decode = tables[name].decode
+            tables[name].rows = {key: decode(payload) for key, payload in encoded.items()}
+        self.restored()
+
     def fold(self, records: Sequence[Record]) -> list[Output]:
         state = self.state
         step = Step(state)

@@ -1,8 +1,9 @@
-"""Where the records of a verification come from: the topics of a cluster, read without a trace."""
+"""Where an auditor's records come from: the topics of a cluster, read without a trace, or an archive of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import Protocol, Self
@@ -14,8 +15,18 @@ OUTPUTS = ("directives", "results", "reports", "alerts", "dead-letters")
 """Topics that hold what the folds put out, and nothing else."""
 
 
+SETTLE = 1.0
+"""Seconds between the ends of the fleet log and of the outputs: a running coordinator has put them out by then."""
+
+
 class History(Protocol):
-    """Records by topic (logical name) and partition."""
+    """Records by topic (logical name) and partition.
+
+    Attributes:
+        is_live: Whether somebody may be appending to it.
+    """
+
+    is_live: bool
 
     @property
     def prefix(self) -> str:
@@ -26,12 +37,18 @@ class History(Protocol):
     async def extents(self, topic: str) -> dict[int, Extent]:
         """What each partition holds now."""
 
-    def batches(self, topic: str, partition: int, extent: Extent) -> AsyncIterator[Sequence[Record]]:
+    async def offset_at(self, topic: str, partition: int, time: int) -> int | None:
+        """The first offset that was appended at or after this epoch time, in milliseconds; ``None`` if there is
+        none yet."""
+
+    def batches(self, topic: str, partition: int, extent: Extent) -> AsyncGenerator[Sequence[Record], None]:
         """The records of an extent, in order, many at a time."""
 
 
 class KafkaHistory:
     """A cluster; use it with ``async with``. Each partition is read by a connection of its own."""
+
+    is_live = True
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
         self.prefix = prefix
@@ -53,6 +70,9 @@ class KafkaHistory:
     async def extents(self, topic: str) -> dict[int, Extent]:
         return await self._reader.extents(topic)
 
+    async def offset_at(self, topic: str, partition: int, time: int) -> int | None:
+        return (await self._reader.offsets_at(topic, time, [partition]))[partition]
+
     async def batches(
         self, topic: str, partition: int, extent: Extent
     ) -> AsyncGenerator[Sequence[Record], None]:
@@ -66,6 +86,14 @@ class KafkaHistory:
                 yield batch
 
 
+async def extents_of(history: History) -> dict[str, dict[int, Extent]]:
+    """What all topics hold now, by topic: the outputs at least as far as the events and the fleet log are."""
+    fleet = await history.extents("fleet")
+    if history.is_live:
+        await asyncio.sleep(SETTLE)
+    return {topic: await history.extents(topic) for topic in ("events", *OUTPUTS)} | {"fleet": fleet}
+
+
 class Feed:
     """The records of one partition, up to its extent's end; the next ones are at hand.
 
@@ -76,7 +104,7 @@ class Feed:
     def __init__(self, history: History, topic: str, partition: int, extent: Extent) -> None:
         self.partition = partition
         self.extent = extent
-        self._batches = aiter(history.batches(topic, partition, extent))
+        self._batches = history.batches(topic, partition, extent)
         self._batch: Sequence[Record] = ()
         self._next = 0
         self.ended = extent.beginning >= extent.end
@@ -106,6 +134,4 @@ class Feed:
 
     async def close(self) -> None:
         """Read no further."""
-        closing = getattr(self._batches, "aclose", None)
-        if closing is not None:
-            await closing()
+        await self._batches.aclose()

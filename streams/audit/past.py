@@ -1,9 +1,10 @@
-"""A fleet as it was at a moment: the fleet log folded from its start up to a cut."""
+"""A fleet as it was at a moment: the fleet log folded up to a cut, from its start or from a snapshot."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,12 +12,23 @@ from models.cut import Cut, Place
 from models.fleet import FleetFold
 from models.fold import Record
 from models.partition import partition_of
+from streams.audit.history import History
 from streams.audit.moments import NOW, BeforeDirective, EventTime, InLog, Moment, said_of
+from streams.audit.snapshots import (
+    NO_SNAPSHOTS,
+    Keeper,
+    Shelf,
+    Snapshot,
+    SnapshotRefused,
+    Snapshots,
+    record_digest,
+)
 from streams.errors import ConfigurationError, StreamsError
 from streams.offsets import Start
-from streams.reader import Extent, TopicReader
+from streams.reader import Extent
 
 Hear: TypeAlias = Callable[[Sequence[Record]], object]
+Progress: TypeAlias = Callable[[int, int], None]
 
 
 class HistoryIncomplete(StreamsError):
@@ -37,6 +49,8 @@ class Past:
     cut: Cut
     place: Place
     asked: Moment
+    folded: int
+    """Records that it took; what a snapshot stood for is not among them."""
 
     @property
     def at(self) -> dict[str, object]:
@@ -52,120 +66,198 @@ class Past:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The partition of the fleet log that holds a fleet.
+
+    Attributes:
+        events: How many partitions the events have.
+    """
+
+    history: History
+    fleet: str
+    place: Place
+    extent: Extent
+    cluster: str | None
+    events: int
+
+    @staticmethod
+    async def of(history: History, fleet: str) -> Log:
+        """
+        Raises:
+            BrokerUnreachable, TopicMissing: if there is nothing to read from.
+        """
+        extents = await history.extents("fleet")
+        partition = partition_of(fleet.encode(), len(extents))
+        place = Place(f"{history.prefix}fleet", partition)
+        events = len(await history.extents("events"))
+        return Log(history, fleet, place, extents[partition], await history.cluster_id(), events)
+
+    def new_fold(self) -> FleetFold:
+        return FleetFold(self.place.partition, self.events, self.place.topic)
+
+    async def offset_of(self, moment: Moment) -> int:
+        """The offset of the first record that is not part of what was by then; of a time by events, which only
+        folding can tell, the end.
+
+        Raises:
+            ConfigurationError: if the moment is of another cluster, another fleet or not in the log.
+        """
+        if isinstance(moment, EventTime):
+            return self.extent.end
+        if isinstance(moment, InLog):
+            return await self._of_start(moment.start)
+        if isinstance(moment, BeforeDirective):
+            if moment.fleet != self.fleet:
+                raise ConfigurationError(
+                    f"that directive is of the fleet {moment.fleet!r}; name it with --fleet"
+                )
+            offset = moment.offset
+        else:
+            offset = self._of_cut(moment)
+        if offset > self.extent.end:
+            raise ConfigurationError(f"{self.place} ends at offset {self.extent.end}, before {offset}")
+        return offset
+
+    def _of_cut(self, cut: Cut) -> int:
+        if cut.cluster and self.cluster and cut.cluster != self.cluster:
+            raise ConfigurationError(f"the cut is of the cluster {cut.cluster}; this one is {self.cluster}")
+        offset = cut.get(self.place)
+        if offset is None:
+            raise ConfigurationError(
+                f"the cut does not say where {self.place} is, which holds the fleet {self.fleet!r}"
+            )
+        return offset
+
+    async def _of_start(self, start: Start) -> int:
+        at_time: int | None = None
+        if start.kind == "time":
+            at_time = await self.history.offset_at("fleet", self.place.partition, start.number)
+        if start.kind == "offset" and start.number > self.extent.end:
+            raise ConfigurationError(f"{self.place} ends at offset {self.extent.end}, before {start.number}")
+        return start.offset(self.extent.beginning, self.extent.end, at_time)
+
+
 async def fleet_at(
-    bootstrap: str,
-    prefix: str,
-    fleet: str,
+    log: Log,
     moment: Moment = NOW,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-    listening: Callable[[FleetFold], Hear] = lambda fold: fold.fold,
+    progress: Progress = lambda done, total: None,
+    snapshots: Snapshots = NO_SNAPSHOTS,
 ) -> Past:
-    """Fold the partition of the fleet log that holds ``fleet`` up to a moment.
+    """The fleet at a moment: :func:`heard` with nobody who listens."""
+    return await heard(log, moment, progress=progress, snapshots=snapshots, since=await log.offset_of(moment))
+
+
+async def heard(
+    log: Log,
+    moment: Moment = NOW,
+    listening: Callable[[FleetFold], Hear] = lambda fold: fold.fold,
+    progress: Progress = lambda done, total: None,
+    snapshots: Snapshots = NO_SNAPSHOTS,
+    since: int = 0,
+) -> Past:
+    """Fold the log up to a moment, and let somebody hear it.
 
     Args:
+        listening: Makes, of a fold, what is told the records, which it has to fold, and which may have to be
+            awaited. Of a fold that turns out to be wrong it is called again.
         progress: Is told how many records are folded, of how many.
-        listening: Makes what is told the records, which it has to fold, and which may have to be awaited.
+        snapshots: States that were kept; the nearest one is where folding begins, and new ones are added.
+        since: Offset of the first record that has to be heard; before it a snapshot will do.
 
     Raises:
-        BrokerUnreachable, TopicMissing: if there is nothing to read from.
         ConfigurationError: if the moment is of another cluster, another fleet or not in the log.
-        HistoryIncomplete: if the log does not begin at its beginning.
+        HistoryIncomplete: if the log does not begin at its beginning, and no snapshot stands for that.
     """
-    async with TopicReader(bootstrap, prefix) as reader:
-        extents = await reader.extents("fleet")
-        partition = partition_of(fleet.encode(), len(extents))
-        place = Place(f"{prefix}fleet", partition)
-        extent = extents[partition]
-        if extent.beginning > 0:
-            raise HistoryIncomplete(place, extent.beginning)
-        cluster = await reader.cluster_id()
-        end = await _end_of(reader, moment, place, extent, cluster, fleet)
-        fold = FleetFold(partition, len(await reader.extents("events")), place.topic)
-        hear = listening(fold)
-        if end > extent.beginning:
-            done = 0
-            async for batch in reader.batches("fleet", partition, Extent(extent.beginning, end)):
-                if isinstance(moment, EventTime):
-                    if await _folded_until(fold, hear, fleet, batch, moment):
-                        end = fold.state.clock.offset + 1
+    end = await log.offset_of(moment)
+    shelf = snapshots.shelf(log.cluster, log.place)
+    until = moment.milliseconds if isinstance(moment, EventTime) else None
+    for snapshot in shelf.up_to(min(since, end), until):
+        try:
+            return await _Walk(log, moment, end, listening, progress, shelf, snapshot).run()
+        except SnapshotRefused as refused:
+            shelf.refuse(snapshot, str(refused))
+    return await _Walk(log, moment, end, listening, progress, shelf, None).run()
+
+
+class _Walk:
+    """Folding once, from a snapshot or from the start, up to a moment."""
+
+    def __init__(
+        self,
+        log: Log,
+        moment: Moment,
+        end: int,
+        listening: Callable[[FleetFold], Hear],
+        progress: Progress,
+        shelf: Shelf,
+        snapshot: Snapshot | None,
+    ) -> None:
+        self._log = log
+        self._moment = moment
+        self._end = end
+        self._progress = progress
+        self._fold = log.new_fold()
+        self._began = None if snapshot is None else snapshot.restore(self._fold)
+        self._keeper = Keeper(shelf, self._fold, log.events, self._began)
+        self._hear = listening(self._fold)
+        self._folded = 0
+
+    async def run(self) -> Past:
+        """
+        Raises:
+            SnapshotRefused: if the log is not the one that the snapshot is of.
+            HistoryIncomplete: if the log does not reach back to where folding begins.
+        """
+        log = self._log
+        start = 0 if self._began is None else self._began.offset
+        if log.extent.beginning > start:
+            raise HistoryIncomplete(log.place, log.extent.beginning)
+        end = self._end
+        if end > start:
+            read_from = start if self._began is None else max(log.extent.beginning, self._began.last_offset)
+            extent = Extent(read_from, end)
+            async with aclosing(log.history.batches("fleet", log.place.partition, extent)) as batches:
+                async for batch in batches:
+                    if await self._stops(self._wanted(batch)):
+                        end = self._fold.state.clock.offset + 1
                         break
-                else:
-                    await _heard(hear, batch)
-                done += len(batch)
-                progress(done, end - extent.beginning)
-    return Past(fold, Cut.of(cluster, {place: end}), place, moment)
+                    self._progress(self._folded, end - start)
+        return Past(self._fold, Cut.of(log.cluster, {log.place: end}), log.place, self._moment, self._folded)
 
+    def _wanted(self, batch: Sequence[Record]) -> Sequence[Record]:
+        """Those behind the snapshot; the last one before it has to be the one that was there."""
+        began = self._began
+        if began is None or not batch or batch[0].offset >= began.offset:
+            return batch
+        for record in batch:
+            if record.offset == began.last_offset and record_digest(record) != began.last_record:
+                raise SnapshotRefused(f"another record stands at offset {record.offset} now")
+        return [record for record in batch if record.offset >= began.offset]
 
-async def offset_of(bootstrap: str, prefix: str, fleet: str, moment: Moment) -> int:
-    """The offset, in the fleet's partition of the fleet log, of the first record at or after a moment.
+    async def _stops(self, records: Sequence[Record]) -> bool:
+        """Fold; whether that is far enough. A time by events is looked for record by record."""
+        if isinstance(self._moment, EventTime):
+            for record in records:
+                await self._told([record])
+                if self._has_come(self._moment):
+                    return True
+        elif records:
+            await self._told(records)
+        return False
 
-    Raises:
-        BrokerUnreachable, TopicMissing: if there is nothing to read from.
-        ConfigurationError: as :func:`fleet_at`; and of a time by events, which folding alone can tell.
-    """
-    if isinstance(moment, EventTime):
-        raise ConfigurationError(
-            "a time by events is known when all was folded; give one by arrival, or an offset"
-        )
-    async with TopicReader(bootstrap, prefix) as reader:
-        extents = await reader.extents("fleet")
-        partition = partition_of(fleet.encode(), len(extents))
-        place = Place(f"{prefix}fleet", partition)
-        return await _end_of(reader, moment, place, extents[partition], await reader.cluster_id(), fleet)
+    async def _told(self, records: Sequence[Record]) -> None:
+        self._keeper.hears(records)
+        hearing = self._hear(records)
+        if inspect.isawaitable(hearing):
+            await hearing
+        self._keeper.heard()
+        self._folded += len(records)
 
-
-async def _end_of(
-    reader: TopicReader, moment: Moment, place: Place, extent: Extent, cluster: str | None, fleet: str
-) -> int:
-    """The offset of the first record that is not to be folded."""
-    if isinstance(moment, EventTime):
-        return extent.end
-    if isinstance(moment, InLog):
-        return await _of_start(reader, moment.start, place, extent)
-    if isinstance(moment, BeforeDirective):
-        if moment.fleet != fleet:
-            raise ConfigurationError(f"that directive is of the fleet {moment.fleet!r}; name it with --fleet")
-        offset = moment.offset
-    else:
-        offset = _of_cut(moment, place, cluster, fleet)
-    if offset > extent.end:
-        raise ConfigurationError(f"{place} ends at offset {extent.end}, before {offset}")
-    return offset
-
-
-def _of_cut(cut: Cut, place: Place, cluster: str | None, fleet: str) -> int:
-    if cut.cluster and cluster and cut.cluster != cluster:
-        raise ConfigurationError(f"the cut is of the cluster {cut.cluster}; this one is {cluster}")
-    offset = cut.get(place)
-    if offset is None:
-        raise ConfigurationError(f"the cut does not say where {place} is, which holds the fleet {fleet!r}")
-    return offset
-
-
-async def _of_start(reader: TopicReader, start: Start, place: Place, extent: Extent) -> int:
-    at_time: int | None = None
-    if start.kind == "time":
-        at_time = (await reader.offsets_at("fleet", start.number, [place.partition]))[place.partition]
-    if start.kind == "offset" and start.number > extent.end:
-        raise ConfigurationError(f"{place} ends at offset {extent.end}, before {start.number}")
-    return start.offset(extent.beginning, extent.end, at_time)
-
-
-async def _heard(hear: Hear, records: Sequence[Record]) -> None:
-    hearing = hear(records)
-    if inspect.isawaitable(hearing):
-        await hearing
-
-
-async def _folded_until(
-    fold: FleetFold, hear: Hear, fleet: str, batch: Sequence[Record], moment: EventTime
-) -> bool:
-    """Fold record by record, until every partition of the events has been heard of so far that what happened by
-    then cannot come any more but as late."""
-    for record in batch:
-        await _heard(hear, [record])
-        known = fold.state.fleets.get(fleet)
+    def _has_come(self, moment: EventTime) -> bool:
+        """Whether every partition of the events has been heard of so far that what happened by then cannot come
+        any more but as late."""
+        state = self._fold.state
+        known = state.fleets.get(self._log.fleet)
         lateness = 0 if known is None else known.policy.windows.max_lateness
-        if fold.state.clock.fleet_time >= moment.milliseconds + lateness:
-            return True
-    return False
+        return state.clock.fleet_time >= moment.milliseconds + lateness

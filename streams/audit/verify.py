@@ -12,7 +12,6 @@ Whoever verifies has the folds and the planner, and the topics; nothing is taken
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,15 +25,13 @@ from models.partition import partition_of
 from streams.audit import claims, plans
 from streams.audit.claims import Claim, Source
 from streams.audit.findings import Finding, Report, Verdict
-from streams.audit.history import OUTPUTS, Feed, History
+from streams.audit.history import OUTPUTS, Feed, History, extents_of
 from streams.audit.lanes import Lane, digest_of
 from streams.reader import Extent
 
 FACTS, SENT = "facts", "outputs"
 LOOKAHEAD = 20_000
 """Records of the fleet log that are read before one is folded: a plan stands so far behind its base, at most."""
-SETTLE = 1.0
-"""Seconds between the ends of the fleet log and of the outputs: a running coordinator has put them out by then."""
 
 Progress = Callable[[int, int], None]
 
@@ -199,9 +196,8 @@ class Verification:
 
     async def _open(self) -> None:
         history = self._history
-        fleet = await history.extents("fleet")
-        await asyncio.sleep(SETTLE)
-        extents = {topic: await history.extents(topic) for topic in ("events", *OUTPUTS)} | {"fleet": fleet}
+        extents = await extents_of(history)
+        fleet = extents["fleet"]
         self._partitions = {topic: len(found) for topic, found in extents.items()}
         counts = {"events": len(extents["events"]), "fleet": len(fleet)}
         for topic, found in extents.items():

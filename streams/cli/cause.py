@@ -26,23 +26,23 @@ def read(settings: Settings, directive_id: str) -> dict[str, Any]:
     from streams.audit.cause import Cause
     from streams.audit.moments import before_directive
     from streams.cli.http import NotFound
-    from streams.cli.listening import heard
+    from streams.cli.looking_back import heard
     from streams.errors import ConfigurationError
 
     moment = before_directive(directive_id)
     if moment is None:
         raise ConfigurationError(f"{directive_id!r} is no directive's id; one looks like default.1834.0")
 
-    def seek(fold: FleetFold) -> Cause:
+    def seek(fold: FleetFold, first: int) -> Cause:
         return Cause(fold, moment.fleet, moment.offset, directive_id)
 
-    where, cause = asyncio.run(heard(settings, moment.fleet, seek))
+    past, cause = asyncio.run(heard(settings, moment.fleet, seek, since=moment))
     if cause.directive is None:
         raise NotFound(
             f"no directive {directive_id!r} was ever given: the fleet log has none at {moment.offset}"
         )
     return {
-        "at": where,
+        "at": past.at,
         "fleet": moment.fleet,
         "directive_id": directive_id,
         "directive": cause.directive,

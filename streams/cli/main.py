@@ -16,6 +16,7 @@ from streams.cli import (
     coalitions,
     dev,
     explain,
+    export,
     fleet,
     kafka,
     plan,
@@ -69,6 +70,7 @@ app.command("diff", rich_help_panel=_SEE)(state_at.diff)
 app.command("story", rich_help_panel=_SEE)(story.story)
 app.command("replay", rich_help_panel=_SEE)(replay.replay)
 app.command("verify", rich_help_panel=_SEE)(verify.verify)
+app.command("export", rich_help_panel=_SEE)(export.export)
 app.command("plan", rich_help_panel=_SEE)(plan.plan)
 app.command("resources", rich_help_panel=_SEE)(resources.resources)
 app.command("explain", rich_help_panel=_SEE)(explain.explain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -53,6 +54,16 @@ At: TypeAlias = Annotated[
         metavar="MOMENT",
         help="As it was then, folded from the log: now, a time (2026-11-22T10:00Z by arrival, event:… by events' "
         "own time), a cut, the id of a directive (just before it), or an offset of the fleet log.",
+        show_default=False,
+    ),
+]
+Archived: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--archive",
+        metavar="DIR",
+        help="Read an archive that coordinator export has written, instead of Kafka.",
+        rich_help_panel=_CONNECTION,
         show_default=False,
     ),
 ]

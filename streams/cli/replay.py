@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli import console
-from streams.cli.options import Bootstrap, Fleet, Json, Prefix
+from streams.cli.options import Archived, Bootstrap, Fleet, Json, Prefix
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.fleet import FleetFold
     from models.fold import Output, Record
     from streams.audit.moments import Moment
     from streams.audit.replay import Sandbox
@@ -40,6 +43,7 @@ def replay(
     json: Json = False,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
+    archive: Archived = None,
 ) -> None:
     """Fold the fleet log again, record by record, and show what each one is and what was put out because of it.
 
@@ -58,12 +62,22 @@ def replay(
 
     from streams.audit.moments import parse_moment
     from streams.cli.options import require_fleet, settings
+    from streams.errors import ConfigurationError
 
     require_fleet(fleet)
     times = _speed(speed)
+    if into is not None and archive is not None:
+        raise ConfigurationError("--into writes beside the topics that it reads; leave out --archive")
     told = asyncio.run(
         _replayed(
-            settings(bootstrap, prefix), fleet, parse_moment(start), parse_moment(end), times, into, json
+            settings(bootstrap, prefix),
+            fleet,
+            parse_moment(start),
+            parse_moment(end),
+            times,
+            into,
+            json,
+            archive,
         )
     )
     console.note(told)
@@ -91,42 +105,36 @@ async def _replayed(
     speed: float | None,
     into: str | None,
     json: bool,
+    archive: Path | None,
 ) -> str:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from models.fleet import FleetFold
-    from streams.audit.past import fleet_at, offset_of
     from streams.audit.replay import Replay, Sandbox
-    from streams.cli.progress import Progress
+    from streams.cli.looking_back import heard
+    from streams.errors import StreamsError
 
-    bootstrap, prefix = settings.kafka_bootstrap_servers, settings.topic_prefix
+    sandbox = None
     replays: list[Replay] = []
     async with AsyncExitStack() as stack:
-        answered = stack.enter_context(console.waiting_for_kafka(bootstrap))
-        progress = stack.enter_context(Progress("replaying", answered))
-        sandbox = None if into is None else Sandbox(bootstrap, prefix, into)
-        first = await offset_of(bootstrap, prefix, fleet, start)
-        answered()
-        if sandbox is not None:
-            await stack.enter_async_context(sandbox)
+        if into is not None:
+            bootstrap = settings.kafka_bootstrap_servers
+            sandbox = Sandbox(bootstrap, settings.topic_prefix, into)
+            with console.waiting_for_kafka(bootstrap):
+                await stack.enter_async_context(sandbox)
 
         async def tell(record: Record, outputs: list[Output]) -> None:
             await _tell(record, outputs, sandbox, json)
 
-        def listening(fold: FleetFold) -> Callable[[Sequence[Record]], Awaitable[None]]:
+        def listen(fold: FleetFold, first: int) -> Replay:
+            if replays and replays[-1].told:
+                raise StreamsError(
+                    "a snapshot turned out to be wrong on the way and was removed; start again"
+                )
             replays.append(Replay(fold, first, tell, speed))
-            return replays[0].hear
+            return replays[-1]
 
-        quiet = into is not None
-        past = await fleet_at(
-            bootstrap,
-            prefix,
-            fleet,
-            end,
-            progress.report if quiet else lambda done, total: None,
-            listening,
+        past, replayed = await heard(
+            settings, fleet, listen, end, archive, since=start, watched=sandbox is not None
         )
-    said = f"{replays[0].told:,} records up to {past.cut}"
+    said = f"{replayed.told:,} records up to {past.cut}"
     return said if sandbox is None else f"{said}; {sandbox.records:,} outputs appended to {into}*"
 
 

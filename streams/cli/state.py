@@ -12,6 +12,8 @@ from streams.cli import console
 from streams.cli.http import NotFound, get_json, where
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from models.fleet import FleetFold
     from streams.audit.moments import Moment
     from streams.settings import Settings
@@ -34,7 +36,12 @@ class FleetState(Protocol):
 
 
 def open_state(
-    bootstrap: str | None, prefix: str | None, fleet: str, http: str | None, at: str | None = None
+    bootstrap: str | None,
+    prefix: str | None,
+    fleet: str,
+    http: str | None,
+    at: str | None = None,
+    archive: Path | None = None,
 ) -> FleetState:
     """The state of a fleet, from the nearest source; the arguments are the command's options.
 
@@ -52,10 +59,13 @@ def open_state(
 
     require_fleet(fleet)
     loaded = settings(bootstrap, prefix)
-    if at is not None:
+    if at is not None or archive is not None:
         if http is not None:
-            raise ConfigurationError("--at is folded from the topics; leave out --http")
-        return TopicState.read(loaded, fleet, parse_moment(at))
+            given = (
+                "--at is folded from the topics" if archive is None else "--archive names where it is read"
+            )
+            raise ConfigurationError(f"{given}; leave out --http")
+        return TopicState.read(loaded, fleet, parse_moment(at or "now"), archive)
     address = http or (None if bootstrap or prefix else _local_worker(loaded))
     if address is not None:
         state = WorkerState(address, fleet)
@@ -135,25 +145,17 @@ class TopicState:
         self._fleet = fleet
 
     @classmethod
-    def read(cls, settings: Settings, fleet: str, moment: Moment | None = None) -> TopicState:
+    def read(
+        cls, settings: Settings, fleet: str, moment: Moment | None = None, archive: Path | None = None
+    ) -> TopicState:
         import asyncio
 
-        from streams.audit.moments import NOW
-        from streams.audit.past import fleet_at
-        from streams.cli.progress import Progress
+        from streams.cli.looking_back import folded
 
-        bootstrap = settings.kafka_bootstrap_servers
-        with (
-            console.waiting_for_kafka(bootstrap) as answered,
-            Progress("folding the fleet log", answered) as progress,
-        ):
-            past = asyncio.run(
-                fleet_at(bootstrap, settings.topic_prefix, fleet, moment or NOW, progress.report)
-            )
+        past = asyncio.run(folded(settings, fleet, moment, archive))
         at = past.at
-        console.note(
-            f"state folded from {at['topic']} at {bootstrap}, {at['offset']:,} records, cut {at['cut']}"
-        )
+        where = settings.kafka_bootstrap_servers if archive is None else archive
+        console.note(f"state folded from {at['topic']} at {where}, {past.folded:,} records, cut {at['cut']}")
         return cls(past.fold, fleet, at, settings.planner_budget)
 
     def summary(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli import console
-from streams.cli.options import At, Bootstrap, Fleet, Http, Json, Prefix
+from streams.cli.options import Archived, At, Bootstrap, Fleet, Http, Json, Prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,7 @@ def state(
     http: Http = None,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
+    archive: Archived = None,
 ) -> None:
     """Show a fleet, or one agent, task or coalition of it, as it is or as it was at a moment.
 
@@ -45,7 +46,7 @@ def state(
     from streams.cli.state import open_state
 
     _require(kind, name)
-    read = open_state(bootstrap, prefix, fleet, http, at)
+    read = open_state(bootstrap, prefix, fleet, http, at, archive)
     answer = read.summary() if kind is None or name is None else read.one(kind, name)
     if json:
         console.print_json(answer)
@@ -65,6 +66,7 @@ def diff(
     json: Json = False,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
+    archive: Archived = None,
 ) -> None:
     """Show what became different in a fleet between two moments: agents, tasks and coalitions, field by field.
 
@@ -84,7 +86,7 @@ def diff(
     require_fleet(fleet)
     moments = [parse_moment(before), parse_moment(after)]
     loaded = settings(bootstrap, prefix)
-    old, new = (TopicState.read(loaded, fleet, moment) for moment in moments)
+    old, new = (TopicState.read(loaded, fleet, moment, archive) for moment in moments)
     found = list(differences(old.fold, new.fold, fleet))
     if json:
         answer = {"fleet": fleet, "before": old.at, "after": new.at, "differences": found}

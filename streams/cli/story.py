@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli import console
-from streams.cli.options import At, Bootstrap, Fleet, Json, Prefix
+from streams.cli.options import Archived, At, Bootstrap, Fleet, Json, Prefix
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,6 +41,7 @@ def story(
     json: Json = False,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
+    archive: Archived = None,
 ) -> None:
     """Tell everything that happened to a task or an agent, in order: what was said, and what came of it.
 
@@ -57,7 +58,7 @@ def story(
 
     from streams.audit.moments import parse_moment
     from streams.audit.story import Kind, Storyteller
-    from streams.cli.listening import heard
+    from streams.cli.looking_back import heard
     from streams.cli.options import require_fleet, settings
     from streams.errors import ConfigurationError
 
@@ -67,14 +68,14 @@ def story(
     require_fleet(fleet)
     of: Kind = "task" if kind == "task" else "agent"
 
-    def listen(fold: FleetFold) -> Storyteller:
+    def listen(fold: FleetFold, first: int) -> Storyteller:
         return Storyteller(fold, fleet, of, name)
 
     moment = parse_moment(at or "now")
-    where, told = asyncio.run(heard(settings(bootstrap, prefix), fleet, listen, moment))
+    past, told = asyncio.run(heard(settings(bootstrap, prefix), fleet, listen, moment, archive))
     entries = [entry.on_wire() for entry in told.entries]
     if json:
-        console.print_json({"at": where, "fleet": fleet, f"{kind}_id": name, "story": entries})
+        console.print_json({"at": past.at, "fleet": fleet, f"{kind}_id": name, "story": entries})
     elif entries:
         console.out().print(drawn(entries, kind))
     if not entries:

@@ -134,10 +134,9 @@ class Decisions:
 
     async def _is_first(self, task_id: str, digest: bytes) -> bool:
         """Whether the task that has the id is the same; exact and slow, for where the alerts leave it open."""
-        from streams.audit.past import fleet_at
+        from streams.cli.looking_back import folded
 
-        settings = self._settings
-        past = await fleet_at(settings.kafka_bootstrap_servers, settings.topic_prefix, self._fleet)
+        past = await folded(self._settings, self._fleet)
         tables, key = past.fold.state.tables, f"{self._fleet}/{task_id}"
         known = tables.tasks.get(key) or tables.ended_tasks.get(key)
         return known is None or known.digest == digest

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from streams.cli import console
-from streams.cli.options import Bootstrap, Json, Prefix
+from streams.cli.options import Archived, Bootstrap, Json, Prefix
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streams.audit.findings import Report
     from streams.settings import Settings
 
@@ -17,7 +19,9 @@ VERIFIED, DIVERGENT, UNVERIFIABLE = 0, 1, 3
 _SHOWN = 40
 
 
-def verify(json: Json = False, bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
+def verify(
+    json: Json = False, bootstrap: Bootstrap = None, prefix: Prefix = None, archive: Archived = None
+) -> None:
     """Derive the whole history anew from the events, and compare it with what the coordinator wrote.
 
     Facts are what the events say, directives, results, reports, alerts and dead letters what follows from the
@@ -31,6 +35,8 @@ def verify(json: Json = False, bootstrap: Bootstrap = None, prefix: Prefix = Non
 
       coordinator verify
 
+      coordinator verify --archive november/
+
       coordinator verify --json | jq '.findings[] | select(.verdict == "DIVERGENT")'
     """
     import asyncio
@@ -38,7 +44,7 @@ def verify(json: Json = False, bootstrap: Bootstrap = None, prefix: Prefix = Non
     from streams.audit.findings import Verdict
     from streams.cli.options import settings
 
-    report = asyncio.run(_verify(settings(bootstrap, prefix)))
+    report = asyncio.run(_verify(settings(bootstrap, prefix), archive))
     if json:
         console.print_json(report.on_wire())
     else:
@@ -48,16 +54,12 @@ def verify(json: Json = False, bootstrap: Bootstrap = None, prefix: Prefix = Non
     raise typer.Exit(VERIFIED if report.verified else UNVERIFIABLE)
 
 
-async def _verify(settings: Settings) -> Report:
-    from streams.audit.history import KafkaHistory
+async def _verify(settings: Settings, archive: Path | None) -> Report:
     from streams.audit.verify import Verification
-    from streams.cli.progress import Progress
+    from streams.cli.looking_back import opened
 
-    bootstrap = settings.kafka_bootstrap_servers
-    with console.waiting_for_kafka(bootstrap) as answered, Progress("verifying", answered) as progress:
-        async with KafkaHistory(bootstrap, settings.topic_prefix) as history:
-            answered()
-            return await Verification(history, progress.report).run()
+    async with opened(settings, archive, "verifying") as (history, progress):
+        return await Verification(history, progress).run()
 
 
 def show(report: Report) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 from aiokafka import AIOKafkaProducer
 
 from models.fleet import FleetFold
@@ -36,6 +38,7 @@ async def recorded(kafka: str, prefix: str) -> list[Stored]:
     for number in range(5):
         log.answer(log.run(f"t{number}"), "completed" if number % 2 else "failed", result=number)
     log.fact("task_cancelled", task_id="nobody")
+    log.wait(3_000)
     await create(kafka, Layout(prefix, prefix.rstrip("."), Partitions(events=1, fleet=1, directives=3)))
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
     await producer.start()
@@ -91,3 +94,62 @@ async def test_what_nobody_said_is_found(kafka: str, topic_prefix: str, tmp_path
     assert {(one["check"], one["reason"]) for one in report["findings"]} >= {("facts", "added")}
     shown = await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, "verify")
     assert "not verified" in shown.stdout
+
+
+async def test_an_archive_stands_for_the_topics(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    log = await recorded(kafka, topic_prefix)
+    told = await asyncio.to_thread(
+        run, kafka, topic_prefix, tmp_path, "replay", "--into", f"{topic_prefix}again."
+    )
+    assert told.returncode == 0, told.stderr
+    told = await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, "export", "all", "--json")
+    assert told.returncode == 0, told.stderr
+    manifest = json.loads(told.stdout)
+    (fleet,) = manifest["topics"]["fleet"]
+    assert (fleet["records"], manifest["prefix"]) == (len(log), topic_prefix)
+    assert f"{topic_prefix}fleet/0@{fleet['end']}" in manifest["ends"]
+    for command in (
+        ("state", "task", "t3", "--json"),
+        ("story", "task", "t3", "--json"),
+        ("verify", "--json"),
+    ):
+        from_topics = await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, *command)
+        nowhere = "127.0.0.1:1"
+        from_archive = await asyncio.to_thread(
+            run, nowhere, topic_prefix, tmp_path, *command, "--archive", "all"
+        )
+        assert from_archive.stdout == from_topics.stdout != ""
+        assert from_archive.returncode == from_topics.returncode
+    again = await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, "export", "all")
+    assert again.returncode == 2
+    assert "holds something already" in again.stderr
+
+
+async def test_the_query_of_the_documentation_runs(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    await recorded(kafka, topic_prefix)
+    again = f"{topic_prefix}again."
+    for command in (("replay", "--into", again), ("export", "november")):
+        told = await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, *command)
+        assert told.returncode == 0, told.stderr
+    told = await asyncio.to_thread(run, kafka, again, tmp_path, "export", "outputs")
+    assert told.returncode == 0, told.stderr
+    page = (Path(__file__).parents[3] / "docs" / "audit.md").read_text()
+    (query,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    query = query.replace("november/directives", "outputs/directives")
+    for archive in ("november", "outputs"):
+        query = query.replace(f"'{archive}", f"'{tmp_path}/{archive}")
+    rows = duckdb.sql(query)
+    assert [row[:2] for row in rows.fetchall()] == [("a1", 5)]
+
+
+async def test_a_snapshot_is_where_the_next_command_begins(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    log = await recorded(kafka, topic_prefix)
+    (tmp_path / "coordinator.toml").write_text("snapshot_interval = 10\n")
+    command = ("state", "--at", "now", "--json")
+    told = [await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, *command) for _ in range(2)]
+    assert told[0].stdout == told[1].stdout != ""
+    assert f"{len(log)} records" in told[0].stderr
+    assert f"{len(log)} records" not in told[1].stderr
+    assert list((tmp_path / ".coordinator" / "snapshots").rglob("*.snapshot"))

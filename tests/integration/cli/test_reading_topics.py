@@ -11,8 +11,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from models.partition import partition_of
-from streams.audit.moments import parse_moment
-from streams.audit.past import HistoryIncomplete, fleet_at
+from streams.audit.history import KafkaHistory
+from streams.audit.moments import NOW, Moment, parse_moment
+from streams.audit.past import HistoryIncomplete, Log, Past
+from streams.audit.past import fleet_at as past_of
 from streams.errors import ConfigurationError
 from streams.offsets import Span, Start
 from streams.reader import Stored, TopicMissing, TopicReader
@@ -97,6 +99,11 @@ async def test_a_missing_topic_is_named_and_not_created(kafka: str) -> None:
         for _ in range(2):
             with pytest.raises(TopicMissing, match=r"no topic nobodys\.events"):
                 await reader.extents("events")
+
+
+async def fleet_at(kafka: str, prefix: str, fleet: str, moment: Moment = NOW) -> Past:
+    async with KafkaHistory(kafka, prefix) as history:
+        return await past_of(await Log.of(history, fleet), moment)
 
 
 async def test_a_fleet_is_folded_from_its_partition_of_the_log_up_to_the_end(

@@ -25,6 +25,7 @@ class Recorded:
     """Records by topic and partition; implements ``streams.audit.history.History``."""
 
     prefix = "coordinator."
+    is_live = False
 
     def __init__(self) -> None:
         self.topics: dict[tuple[str, int], list[LogRecord]] = {
@@ -46,6 +47,10 @@ class Recorded:
                 end = self.ends.get((name, partition), records[-1].offset + 1 if records else 0)
                 found[partition] = Extent(self.beginnings.get((name, partition), 0), end)
         return found
+
+    async def offset_at(self, topic: str, partition: int, time: int) -> int | None:
+        late = (record.offset for record in self.topics[topic, partition] if record.timestamp >= time)
+        return next(late, None)
 
     async def batches(
         self, topic: str, partition: int, extent: Extent

@@ -12,15 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.audit import verify as module
 from streams.audit.findings import Finding, Report, Verdict
 from streams.audit.verify import Verification
 from tests.unit.streams.audit.recorded import Recorded, lived
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SETTLE", 0.0)
 
 
 @cache
