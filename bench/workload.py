@@ -55,6 +55,14 @@ def _mixed(chance: random.Random, agent_id: str, seq: int, at: float) -> dict[st
     return {**event, "type": "directive_response", **answer}
 
 
+def _beats(chance: random.Random, agent_id: str, seq: int, at: float) -> dict[str, object]:
+    """Ninety-nine heartbeats to one metric report."""
+    event = {"agent_id": agent_id, "incarnation": 1, "seq": seq, "time": at}
+    if chance.random() < 0.99:
+        return {"type": "status_update", **event, "status": "active"}
+    return {"type": "metric_report", **event, "metrics": {"cpu": round(chance.random(), 4)}}
+
+
 def _loads(chance: random.Random, agent_id: str, seq: int, at: float) -> dict[str, object]:
     """Heartbeats with the agent's load, each of them a sample in a window; about 150 bytes."""
     beat = {"type": "status_update", "agent_id": agent_id, "incarnation": 1, "seq": seq, "time": at}
@@ -65,6 +73,7 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload("throughput", "heartbeats, metric reports and responses, 6:3:1", _mixed),
+        Workload("heartbeats", "heartbeats, and a metric report now and then, 99:1", _beats),
         Workload(
             "windows",
             "heartbeats with a load, in 10 s event-time windows that close on the way",

@@ -229,7 +229,7 @@ class SealedState:
 
     offset: Counter
     """All records below it were folded."""
-    digest: Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
+    digest: Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{32}$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

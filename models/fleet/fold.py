@@ -67,6 +67,8 @@ class FleetFold:
         return self.state.tables.by_name()
 
     def restored(self) -> None:
+        for table in self.state.tables.summed():
+            table.unsum()
         self.state.restored()
 
     def rows(self) -> dict[str, dict[str, bytes]]:
@@ -84,11 +86,13 @@ class FleetFold:
         Raises:
             msgspec.ValidationError, msgspec.DecodeError, LookupError: if they are none of such a fold.
         """
-        tables = self.tables
-        for name, encoded in rows.items():
-            decode = tables[name].decode
-            tables[name].rows = {key: decode(payload) for key, payload in encoded.items()}
-        self.restored()
+        tables = self.state.tables
+        clock = rows["clock"].get("")
+        if clock is not None:
+            tables.clock.put("", tables.clock.decode(clock))
+        for table in tables.summed():
+            table.load(rows[table.name])
+        self.state.restored()
 
     def fold(self, records: Sequence[Record]) -> list[Output]:
         state = self.state

@@ -427,8 +427,6 @@ class State:
     def restored(self) -> None:
         """Build all that derives from the rows."""
         tables = self.tables
-        for table in tables.summed():
-            table.restored()
         self.clock = tables.clock.rows.get("") or ClockRow()
         self.sealed = _said_of(self.clock)
         self.fleets = {name: FleetState(name, row) for name, row in tables.fleets.rows.items()}
@@ -453,7 +451,7 @@ class State:
                 self.fleets[coalition.fleet].degraded[coalition_id] = coalition.task_id
         self.timers.directives_are(self._directive_dues())
         self.timers.moments_are(list(self._moments()))
-        self.digest()  # of all rows, now, and not when the first seal is due
+        self.digest()  # of all rows now, and not when the first seal is due
 
     def _directive_dues(self) -> list[tuple[int, str]]:
         return [(directive_due(row), key) for key, row in self.tables.directives.rows.items()]

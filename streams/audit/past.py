@@ -28,6 +28,8 @@ from streams.offsets import Start
 from streams.reader import Extent
 
 Hear: TypeAlias = Callable[[Sequence[Record]], object]
+ENOUGH = object()
+"""Returned by who hears, when it need hear no more: the moment is then what it has heard last."""
 Progress: TypeAlias = Callable[[int, int], None]
 
 
@@ -160,7 +162,7 @@ async def heard(
 
     Args:
         listening: Makes, of a fold, what is told the records, which it has to fold, and which may have to be
-            awaited. Of a fold that turns out to be wrong it is called again.
+            awaited; :data:`ENOUGH` ends it. Of a fold that turns out to be wrong it is called again.
         progress: Is told how many records are folded, of how many.
         snapshots: States that were kept; the nearest one is where folding begins, and new ones are added.
         since: Offset of the first record that has to be heard; before it a snapshot will do.
@@ -239,20 +241,20 @@ class _Walk:
         """Fold; whether that is far enough. A time by events is looked for record by record."""
         if isinstance(self._moment, EventTime):
             for record in records:
-                await self._told([record])
-                if self._has_come(self._moment):
+                if await self._told([record]) or self._has_come(self._moment):
                     return True
-        elif records:
-            await self._told(records)
-        return False
+            return False
+        return bool(records) and await self._told(records)
 
-    async def _told(self, records: Sequence[Record]) -> None:
+    async def _told(self, records: Sequence[Record]) -> bool:
+        """Whether who hears has heard enough."""
         self._keeper.hears(records)
-        hearing = self._hear(records)
-        if inspect.isawaitable(hearing):
-            await hearing
+        heard = self._hear(records)
+        if inspect.isawaitable(heard):
+            heard = await heard
         self._keeper.heard()
         self._folded += len(records)
+        return heard is ENOUGH
 
     def _has_come(self, moment: EventTime) -> bool:
         """Whether every partition of the events has been heard of so far that what happened by then cannot come

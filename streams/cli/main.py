@@ -12,6 +12,7 @@ import typer
 from streams.cli import (
     agents,
     bench,
+    bisect,
     cancel,
     coalitions,
     dev,
@@ -69,6 +70,7 @@ app.command("state", rich_help_panel=_SEE)(state_at.state)
 app.command("diff", rich_help_panel=_SEE)(state_at.diff)
 app.command("story", rich_help_panel=_SEE)(story.story)
 app.command("replay", rich_help_panel=_SEE)(replay.replay)
+app.command("bisect", rich_help_panel=_SEE)(bisect.bisect)
 app.command("verify", rich_help_panel=_SEE)(verify.verify)
 app.command("export", rich_help_panel=_SEE)(export.export)
 app.command("plan", rich_help_panel=_SEE)(plan.plan)

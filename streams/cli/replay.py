@@ -11,6 +11,7 @@ from streams.cli import console
 from streams.cli.options import Archived, Bootstrap, Fleet, Json, Prefix
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from models.fleet import FleetFold
@@ -143,19 +144,35 @@ async def _tell(record: Record, outputs: list[Output], sandbox: Sandbox | None, 
         for output in outputs:
             await sandbox.put(output)
         return
-    from rich.markup import escape
+    if json:
+        console.print_json_line(as_json(record, outputs))
+    else:
+        show(record, outputs)
 
+
+def as_json(record: Record, outputs: Sequence[Output]) -> dict[str, object]:
+    """A record of the fleet log, and what was put out because of it."""
     from models.fields import seconds
     from streams.audit.claims import value_of
 
+    brings = [
+        {"topic": output.topic, "key": _text(output.key), "value": value_of(output)} for output in outputs
+    ]
+    return {
+        "offset": record.offset,
+        "time": seconds(record.timestamp),
+        "value": value_of(record),
+        "brings": brings,
+    }
+
+
+def show(record: Record, outputs: Sequence[Output]) -> None:
+    """The same for people."""
+    from rich.markup import escape
+
+    from streams.audit.claims import value_of
+
     value = value_of(record)
-    if json:
-        brings = [
-            {"topic": output.topic, "key": _text(output.key), "value": value_of(output)} for output in outputs
-        ]
-        said = {"offset": record.offset, "time": seconds(record.timestamp), "value": value, "brings": brings}
-        console.print_json_line(said)
-        return
     time = console.clock(record.timestamp)
     kind = console.word(str(value.get("type")))
     console.out().print(f"{time}  {record.offset:>8,}  {kind}", no_wrap=True, overflow="ellipsis", crop=True)

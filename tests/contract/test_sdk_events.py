@@ -21,7 +21,7 @@ PROVENANCE: dict[str, object] = {
     "fold": 1,
     "planner": "water-fill/1",
     "policy": "4bcd8c50a91b4da5",
-    "state": {"offset": 5, "digest": "0" * 64},
+    "state": {"offset": 5, "digest": "0" * 32},
 }
 COMMON: dict[str, Any] = {"agent_id": "a1", "fleet": "blue", "incarnation": 3_600_000_000, "seq": 7}
 

@@ -12,7 +12,7 @@ PROVENANCE = {
     "fold": 1,
     "planner": "water-fill/1",
     "policy": "4bcd8c50a91b4da5",
-    "state": {"offset": 5, "digest": "0" * 64},
+    "state": {"offset": 5, "digest": "0" * 32},
 }
 PROVENANCE_BYTES = b'"provenance":' + orjson.dumps(PROVENANCE) + b"}"
 

@@ -21,7 +21,7 @@ PROVENANCE: dict[str, object] = {
     "fold": 1,
     "planner": None,
     "policy": "4bcd8c50a91b4da5",
-    "state": {"offset": 5, "digest": "0" * 64},
+    "state": {"offset": 5, "digest": "0" * 32},
 }
 CAUSE = Cause(7, ((0, 3),))
 
