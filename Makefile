@@ -30,7 +30,10 @@ bench: setup ## Measure throughput beside other stream processors; make bench AR
 	$(BIN)/coordinator bench $(or $(ARGS),throughput)
 
 long: setup ## Run the crash tests in their long form: kills at every step, every block damaged, ten minutes of silence
-	COORDINATOR_LONG_TESTS=1 $(BIN)/pytest tests/crash tests/integration/engine tests/unit/streams/engine
+	COORDINATOR_LONG_TESTS=1 $(BIN)/pytest tests/crash tests/integration/engine tests/unit/streams tests/golden
+
+golden: setup ## Write the golden logs of the version in the making; those of released versions stay as they are
+	$(BIN)/python -m tests.golden.corpus 0.1
 
 chaos: setup ## Kill, pause and move the workers of a whole coordinator 210 times, and check all that is left behind
 	$(BIN)/python -m tests.chaos.run

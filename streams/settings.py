@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         description="Directory where commands that look back keep states of the fleet log on the way.",
     )
     snapshot_interval: int = Field(
-        10_000, ge=0, description="Records of the fleet log from one such state to the next; 0 keeps none."
+        5_000, ge=0, description="Records of the fleet log from one such state to the next; 0 keeps none."
     )
     registry_url: str | None = Field(
         None,

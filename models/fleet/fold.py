@@ -26,6 +26,7 @@ from models.events import (
 )
 from models.fleet import agents, answers, cancellation, invariants, overdue, plans, policies, tasks, windows
 from models.fleet.rows import Outcome
+from models.fleet.seal import PackedTable
 from models.fleet.state import State
 from models.fleet.step import Step
 from models.fleet_records import (
@@ -71,27 +72,22 @@ class FleetFold:
             table.unsum()
         self.state.restored()
 
-    def rows(self) -> dict[str, dict[str, bytes]]:
-        """All rows, encoded, by table and key."""
-        state = self.state
-        state.tables.clock.put("", state.clock)
-        return {
-            name: {key: table.encode(row) for key, row in table.rows.items()}
-            for name, table in self.tables.items()
-        }
+    def pack(self) -> dict[str, PackedTable]:
+        """All rows, encoded, by table."""
+        tables = self.state.tables
+        clock = PackedTable({"": tables.clock.encode(self.state.clock)}, [], b"")
+        return {"clock": clock, **{table.name: table.pack() for table in tables.summed()}}
 
-    def restore(self, rows: Mapping[str, Mapping[str, bytes]]) -> None:
-        """Become, from the empty state, the fold whose rows these are.
+    def load(self, packed: Mapping[str, PackedTable]) -> None:
+        """Become, from the empty state, the fold that packed these.
 
         Raises:
             msgspec.ValidationError, msgspec.DecodeError, LookupError: if they are none of such a fold.
         """
         tables = self.state.tables
-        clock = rows["clock"].get("")
-        if clock is not None:
-            tables.clock.put("", tables.clock.decode(clock))
+        tables.clock.put("", tables.clock.decode(packed["clock"].rows[""]))
         for table in tables.summed():
-            table.load(rows[table.name])
+            table.load(packed[table.name])
         self.state.restored()
 
     def fold(self, records: Sequence[Record]) -> list[Output]:

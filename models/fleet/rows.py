@@ -499,17 +499,23 @@ class Tables:
         self.fleets = SummedTable("fleets", FleetRow)
         self.agents = SummedTable("agents", AgentRow)
         self.tasks = SummedTable("tasks", TaskRow)
-        self.ended_tasks = WriteOnceTable("ended_tasks", EndedTaskRow)
+        self.ended_tasks = WriteOnceTable("ended_tasks", EndedTaskRow, "forget_at", "task")
         self.directives = SummedTable("directives", DirectiveRow)
-        self.ended_directives = WriteOnceTable("ended_directives", EndedDirectiveRow)
+        self.ended_directives = WriteOnceTable(
+            "ended_directives", EndedDirectiveRow, "forget_at", "directive"
+        )
         self.impossible = SummedTable("impossible", ImpossibleRow)
         self.coalitions = SummedTable("coalitions", CoalitionRow)
         self.paces = SummedTable("paces", PaceRow)
         self.windows = SummedTable("windows", WindowRow)
-        self.alerts = WriteOnceTable("alerts", AlertRow)
+        self.alerts = WriteOnceTable("alerts", AlertRow, "until", "alert")
 
     def by_name(self) -> dict[str, Table[Any]]:
         return {table.name: table for table in (self.clock, *self.summed())}
+
+    def write_once(self) -> tuple[WriteOnceTable[Any], ...]:
+        """Those whose rows are forgotten at a time that each names."""
+        return (self.ended_tasks, self.ended_directives, self.alerts)
 
     def summed(self) -> tuple[SummedTable[Any], ...]:
         """All but the clock, of which only a part decides anything."""

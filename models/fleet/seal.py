@@ -11,12 +11,14 @@ have a given sum it proves nothing, and neither would sums of stronger hashes: w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
 from xxhash import xxh3_128_intdigest
 
+from models.fleet.timers import Calendar, MomentKind
 from models.fold import Table
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -38,6 +40,16 @@ def row_hash(table: str, key: str, payload: bytes) -> int:
 def digest_bytes(total: int) -> bytes:
     """A sum of such hashes, modulo 2^128; as 32 hexadecimal digits it stands on the wire."""
     return (total % _MODULUS).to_bytes(_BYTES)
+
+
+class PackedTable(msgspec.Struct, array_like=True):
+    """The rows of a table, encoded, by key."""
+
+    rows: dict[str, bytes]
+    dues: list[int]
+    """Of a :class:`WriteOnceTable`, whose rows are in the order of these: when each goes."""
+    total: bytes
+    """The sum of the rows' hashes. A write-once table takes it on trust when it is loaded."""
 
 
 class SummedTable(Table[R]):
@@ -69,12 +81,18 @@ class SummedTable(Table[R]):
         self._hashes, self._total = {}, 0
         self.unsummed = dict.fromkeys(self.rows)
 
-    def load(self, encoded: Mapping[str, bytes]) -> None:
+    def pack(self) -> PackedTable:
+        """All rows, encoded."""
+        rows = {key: self.encode(row) for key, row in self.rows.items()}
+        return PackedTable(rows, [], digest_bytes(self.total()))
+
+    def load(self, packed: PackedTable) -> None:
         """Put in rows, and sum them as they are: faster than to encode them again."""
         name, decode = self.name, self.decode
-        self.rows = {key: decode(payload) for key, payload in encoded.items()}
-        self._hashes = {key: row_hash(name, key, payload) for key, payload in encoded.items()}
+        self.rows = {key: decode(payload) for key, payload in packed.rows.items()}
+        self._hashes = {key: row_hash(name, key, payload) for key, payload in packed.rows.items()}
         self._total = sum(self._hashes.values()) % _MODULUS
+        self.unsummed = {}
 
     def total(self) -> int:
         """The sum over all rows, as they are."""
@@ -91,26 +109,84 @@ class SummedTable(Table[R]):
 
 
 class WriteOnceTable(SummedTable[R]):
-    """Likewise, of many rows none of which is ever changed in place: their hashes are not kept, but made again
-    when a row goes."""
+    """Likewise, of many rows none of which is ever changed in place and each of which goes at a time that it
+    names: their hashes are not kept, but made again when a row goes; and those that were loaded stay encoded
+    until somebody asks for them.
 
-    __slots__ = ()
+    Args:
+        due: The field that holds the time.
+        kind: What happens then.
+    """
+
+    __slots__ = ("_due", "_encoded", "calendar", "kind")
+
+    def __init__(self, name: str, row_type: type[R], due: str, kind: MomentKind) -> None:
+        super().__init__(name, row_type)
+        self.kind = kind
+        self._due: Callable[[R], int] = attrgetter(due)
+        self._encoded: dict[str, bytes] = {}
+        """Rows that were loaded, and nobody has asked for; no key is in ``rows``, too."""
+        self.calendar = Calendar(kind, [], [])
+        """When they go."""
+
+    def get(self, key: str) -> R | None:
+        row = self.rows.get(key)
+        if row is None:
+            payload = self._encoded.get(key)
+            if payload is not None:
+                return self.decode(payload)
+        return row
 
     def put(self, key: str, row: R) -> R:
         self._leave(key)
         return super().put(key, row)
 
-    def load(self, encoded: Mapping[str, bytes]) -> None:
-        super().load(encoded)
-        self._hashes = {}
-
     def touch(self, key: str) -> None:
         raise TypeError(f"rows of {self.name} are never changed in place")
 
     def delete(self, key: str) -> None:
-        self._leave(key)
-        if self.rows.pop(key, None) is not None:
+        if self._leave(key):
             self.dirty[key] = None
+
+    def items(self) -> Iterator[tuple[str, R]]:
+        for key, payload in self._encoded.items():
+            yield key, self.decode(payload)
+        yield from self.rows.items()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.rows or key in self._encoded
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self._encoded)
+
+    def unsum(self) -> None:
+        super().unsum()
+        self._encoded, self.calendar = {}, Calendar(self.kind, [], [])
+
+    def pack(self) -> PackedTable:
+        """All rows, encoded; they stay so, as if they had been loaded. A checkpoint would miss them: what is
+        packed is no worker's."""
+        total = digest_bytes(self.total())
+        fresh = sorted(((self._due(row), key, self.encode(row)) for key, row in self.rows.items()))
+        old = self.calendar.rest(self._encoded)
+        if old.dues and fresh and fresh[0][0] < old.dues[-1]:
+            known = zip(old.dues, self._encoded.items(), strict=True)
+            fresh = sorted([*((due, key, payload) for due, (key, payload) in known), *fresh])
+            old, self._encoded = Calendar(self.kind, [], []), {}
+        self._encoded.update((key, payload) for _, key, payload in fresh)
+        self.calendar = Calendar(
+            self.kind,
+            [*old.dues, *(due for due, _, _ in fresh)],
+            [*old.keys, *(key for _, key, _ in fresh)],
+        )
+        self.rows = {}
+        return PackedTable(self._encoded, self.calendar.dues, total)
+
+    def load(self, packed: PackedTable) -> None:
+        self.rows, self._hashes, self.unsummed = {}, {}, {}
+        self._encoded = packed.rows
+        self.calendar = Calendar(self.kind, packed.dues, list(packed.rows))
+        self._total = int.from_bytes(packed.total)
 
     def total(self) -> int:
         total = self._total
@@ -120,11 +196,14 @@ class WriteOnceTable(SummedTable[R]):
         self._total = total % _MODULUS
         return self._total
 
-    def _leave(self, key: str) -> None:
-        row = self.rows.get(key)
-        if row is None:
-            return
-        if key in self.unsummed:
+    def _leave(self, key: str) -> bool:
+        """The row is there no more; whether it was."""
+        row = self.rows.pop(key, None)
+        payload = self._encoded.pop(key, None) if row is None else None
+        if row is not None and key in self.unsummed:
             del self.unsummed[key]
-        else:
+        elif row is not None:
             self._total -= row_hash(self.name, key, self.encode(row))
+        elif payload is not None:
+            self._total -= row_hash(self.name, key, payload)
+        return row is not None or payload is not None

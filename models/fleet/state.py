@@ -451,6 +451,7 @@ class State:
                 self.fleets[coalition.fleet].degraded[coalition_id] = coalition.task_id
         self.timers.directives_are(self._directive_dues())
         self.timers.moments_are(list(self._moments()))
+        self.timers.calendars_are([table.calendar for table in tables.write_once()])
         self.digest()  # of all rows now, and not when the first seal is due
 
     def _directive_dues(self) -> list[tuple[int, str]]:

@@ -91,7 +91,7 @@ def tasks(
     if not ended:
         return
     prefix = f"{fleet_name}/"
-    for key, past in fold.state.tables.ended_tasks.rows.items():
+    for key, past in fold.state.tables.ended_tasks.items():
         if key.startswith(prefix) and state in (None, past.state):
             yield _ended_task(fleet_name, key.removeprefix(prefix), past)
 

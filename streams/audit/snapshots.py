@@ -3,9 +3,12 @@
 Whoever folds a long log leaves one behind every so many records, at a seal of the state
 (``models.fleet.seal``). A snapshot is a cache and no evidence. It is believed only if
 
-* its rows have the digest that it names,
+* it is, to the last byte, the file that its header names, and its rows give the digest of the state,
 * the last record before it is the one that stands in the log now, and
 * the plans that stand in the log behind it name the digests that folding on from it gives.
+
+Of rows that are never changed (``models.fleet.seal.WriteOnceTable``), which are most, the sum of the hashes is
+taken from the file; :meth:`Snapshot.check` makes them all again.
 
 The first line of a file is a JSON object with all that is said of it; what follows are the rows, packed.
 """
@@ -27,16 +30,16 @@ import orjson
 
 from models.cut import Place
 from models.fleet import FleetFold
-from models.fleet.seal import FOLD_VERSION
+from models.fleet.seal import FOLD_VERSION, PackedTable, digest_bytes, row_hash
 from models.fold import Record
 from streams.audit.lanes import digest_of
 from streams.audit.plans import plan_in
 
 FORMAT = 1
-EVERY = 10_000
-"""Records between snapshots: they are folded in half a second."""
+EVERY = 5_000
+"""Records between snapshots, at the least; the next seal is where one is kept."""
 _SUFFIX = ".snapshot"
-_rows = msgspec.msgpack.Decoder(dict[str, dict[str, bytes]]).decode
+_rows = msgspec.msgpack.Decoder(dict[str, PackedTable]).decode
 _packed = msgspec.msgpack.Encoder().encode
 
 
@@ -63,6 +66,8 @@ class Header(msgspec.Struct, kw_only=True):
     """Log time."""
     fleet_time: int
     rows: int
+    packed: str
+    """Digest of what follows the header."""
     digest: str
     """Of the state."""
     previous: str | None
@@ -91,7 +96,7 @@ class Snapshot:
             return None
         return Snapshot(path, int(words[0]), int(words[1]))
 
-    def read(self) -> tuple[Header, dict[str, dict[str, bytes]]]:
+    def read(self) -> tuple[Header, dict[str, PackedTable]]:
         """What it says of itself, and its rows by table and key.
 
         Raises:
@@ -106,6 +111,8 @@ class Snapshot:
             raise SnapshotRefused(f"it is of format {header.format}, fold {header.fold}")
         if header.chain != header.linked() or header.offset != self.offset:
             raise SnapshotRefused("what it says of itself was altered")
+        if header.packed != blake2b(packed, digest_size=32).hexdigest():
+            raise SnapshotRefused("its rows were altered")
         try:
             return header, _rows(bytes(cramjam.zstd.decompress(packed)))
         except (cramjam.DecompressionError, msgspec.DecodeError, msgspec.ValidationError) as error:
@@ -121,7 +128,7 @@ class Snapshot:
         collecting = gc.isenabled()
         gc.disable()  # it would look through all that is made here, again and again
         try:
-            fold.restore(rows)
+            fold.load(rows)
         except (msgspec.DecodeError, msgspec.ValidationError, LookupError) as error:
             raise SnapshotRefused(f"its rows are none of this fold: {error!r}") from error
         finally:
@@ -130,6 +137,20 @@ class Snapshot:
         clock = fold.state.clock
         if fold.state.digest().hex() != header.digest or clock.offset != header.last_offset:
             raise SnapshotRefused("its rows have another digest")
+        return header
+
+    def check(self) -> Header:
+        """Look at everything, rows that :meth:`restore` takes on trust too.
+
+        Raises:
+            SnapshotRefused: if it is not what it says.
+        """
+        header, packed = self.read()
+        for name, table in packed.items():
+            total = digest_bytes(sum(row_hash(name, key, row) for key, row in table.rows.items()))
+            if table.total and total != table.total:
+                raise SnapshotRefused(f"its {name} have another sum")
+        self.restore(FleetFold(header.partition, header.events_partitions, header.topic))
         return header
 
 
@@ -174,7 +195,8 @@ class Shelf:
         """Keep the state of a fold, which was sealed just now; its chain, or ``None`` if there is no room."""
         if self._directory is None:
             return None
-        rows = fold.rows()
+        rows = fold.pack()
+        packed = bytes(cramjam.zstd.compress(_packed(rows), level=1))
         clock = fold.state.clock
         header = Header(
             cluster=self._cluster,
@@ -186,13 +208,13 @@ class Shelf:
             last_record=record_digest(last),
             time=clock.log_time,
             fleet_time=clock.fleet_time,
-            rows=sum(map(len, rows.values())),
+            rows=sum(len(table.rows) for table in rows.values()),
+            packed=blake2b(packed, digest_size=32).hexdigest(),
             digest=clock.digest.hex(),
             previous=previous,
         )
         header.chain = header.linked()
         name = f"{header.offset:020d}.{header.fleet_time}{_SUFFIX}"
-        packed = bytes(cramjam.zstd.compress(_packed(rows), level=1))
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             part = self._directory / f".{name}.{os.getpid()}"

@@ -192,6 +192,14 @@ class Verification:
                 await feed.close()
         return self.report
 
+    @property
+    def states(self) -> dict[str, str]:
+        """The digest of the state of each partition of the fleet log, as far as it is folded."""
+        return {
+            str(self._place("fleet", partition)): fleet.fold.state.digest().hex()
+            for partition, fleet in self._fleet.items()
+        }
+
     # -- what there is
 
     async def _open(self) -> None:

@@ -85,7 +85,10 @@ def ended(forget_at: int) -> EndedTaskRow:
 
 
 def test_rows_that_are_written_once_are_summed_as_others() -> None:
-    once, kept = WriteOnceTable("ended_tasks", EndedTaskRow), SummedTable("ended_tasks", EndedTaskRow)
+    once, kept = (
+        WriteOnceTable("ended_tasks", EndedTaskRow, "forget_at", "task"),
+        SummedTable("ended_tasks", EndedTaskRow),
+    )
     for number, key in enumerate(["a", "b", "a", "c", "b"]):
         for table in (once, kept):
             table.put(key, ended(number))

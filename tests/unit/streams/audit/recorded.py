@@ -9,10 +9,11 @@ from dataclasses import replace
 import orjson
 
 from models.fleet import FleetFold
+from models.fleet_records import CoordinationPlan
 from models.fold import LogRecord, Output, Record
 from models.ingress import IngressFold
 from models.partition import partition_of
-from streams.planner import WaterFillPlanner, encode_plan, snapshot
+from streams.planner import FleetSnapshot, WaterFillPlanner, encode_plan, snapshot
 from streams.reader import Extent
 
 START = 1_763_800_000_000
@@ -118,9 +119,12 @@ class Coordinator:
             for name in fold.fleets():
                 seen = snapshot(fold, name)
                 assert seen is not None
-                plan = WaterFillPlanner().plan(seen, seen.policy, BUDGET)
+                plan = self.propose(seen)
                 if plan is not None:
                     self._append("fleet", number, name.encode(), encode_plan(plan))
+
+    def propose(self, seen: FleetSnapshot) -> CoordinationPlan | None:
+        return WaterFillPlanner().plan(seen, seen.policy, BUDGET)
 
     def _append(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: object = ()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_the_state_at_any_cut_is_that_of_a_fold_from_zero(history: Recorded, sna
         fold.fold(records[at:offset])
         at = offset
         found = past(history, offset, snapshots)
-        assert found.fold.rows() == fold.rows()
+        assert found.fold.pack() == fold.pack()
         assert found.fold.state.digest() == fold.state.digest()
         behind = max((snapshot.offset for snapshot in kept if snapshot.offset <= offset), default=0)
         assert found.folded == offset - behind, "only what is behind the nearest snapshot was folded"
@@ -129,7 +130,7 @@ def test_a_snapshot_that_was_harmed_is_not_believed(
     last = next(shelf_of(snapshots).up_to(end))
     harm(last)
     found = past(history, end, snapshots)
-    assert found.fold.rows() == past(history, end).fold.rows()
+    assert found.fold.pack() == past(history, end).fold.pack()
     assert [words for words in told if str(last.path) in words and "not believed" in words]
     assert found.folded > end - last.offset
     assert next(shelf_of(snapshots).up_to(end)).read(), "it was made again on the way"
@@ -144,12 +145,13 @@ def make_it_up(snapshot: Snapshot) -> None:
 
     header, rows = snapshot.read()
     fold = FleetFold(NORTH.partition, 2, NORTH.topic)
-    fold.restore(rows)
+    fold.load(rows)
     fold.state.tables.fleets.rows["north"].completed += 1_000
     fold.state.touch_fleet(fold.state.fleets["north"])
     header.digest = fold.state.digest().hex()
+    packed = bytes(cramjam.zstd.compress(msgspec.msgpack.encode(fold.pack())))
+    header.packed = blake2b(packed, digest_size=32).hexdigest()
     header.chain = header.linked()
-    packed = bytes(cramjam.zstd.compress(msgspec.msgpack.encode(fold.rows())))
     snapshot.path.write_bytes(msgspec.json.encode(header) + b"\n" + packed)
 
 
@@ -162,7 +164,7 @@ def test_a_state_that_somebody_made_up_is_denied_by_the_log(
     for later in shelf_of(snapshots).all()[1:]:
         later.path.unlink()
     make_it_up(first)
-    assert past(history, end, snapshots).fold.rows() == past(history, end).fold.rows()
+    assert past(history, end, snapshots).fold.pack() == past(history, end).fold.pack()
     assert "was made on another state" in told[0]
 
 
@@ -175,17 +177,17 @@ def test_a_snapshot_of_a_log_that_was_rewritten_is_not_believed(
     last = next(shelf_of(snapshots).up_to(end))
     place = history.find("fleet", lambda record: False) if False else (NORTH.partition, last.offset - 1)
     history.alter("fleet", place, b'"type"', b'"type" ')
-    assert past(history, end, snapshots).fold.rows() == past(history, end).fold.rows()
+    assert past(history, end, snapshots).fold.pack() == past(history, end).fold.pack()
     assert f"another record stands at offset {last.offset - 1}" in told[0]
 
 
 def test_where_the_beginning_has_expired_a_snapshot_will_do(history: Recorded, snapshots: Snapshots) -> None:
     end = end_of(history)
-    whole = past(history, end, snapshots).fold.rows()
+    whole = past(history, end, snapshots).fold.pack()
     last = next(shelf_of(snapshots).up_to(end))
     try:
         history.beginnings["fleet", NORTH.partition] = last.offset
-        assert past(history, end, snapshots).fold.rows() == whole
+        assert past(history, end, snapshots).fold.pack() == whole
         history.beginnings["fleet", NORTH.partition] = last.offset + 1
         with pytest.raises(HistoryIncomplete, match=f"begins at offset {last.offset + 1}"):
             past(history, end, snapshots)
@@ -200,7 +202,7 @@ def test_a_time_by_events_is_the_same_moment_with_snapshots(history: Recorded, s
 
     past(history, end_of(history), snapshots)
     whole, quick = asyncio.run(at(NO_SNAPSHOTS)), asyncio.run(at(snapshots))
-    assert (quick.cut, quick.fold.rows()) == (whole.cut, whole.fold.rows())
+    assert (quick.cut, quick.fold.pack()) == (whole.cut, whole.fold.pack())
     assert quick.folded < whole.folded
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden.corpus import digest_of, expected, logs
 from tests.support.decisions import made_by
 from tests.support.processors import printed_without
 
@@ -16,8 +17,9 @@ OLDEST_NUMPY = "2.0.2"
 """Of those that the project runs with."""
 PROGRAM = """
 import numpy
+from tests.golden.corpus import digests
 from tests.support.decisions import made_by
-print(numpy.__version__, *(made_by(seed)[0] for seed in {seeds}))
+print(numpy.__version__, *(made_by(seed)[0] for seed in {seeds}), *digests())
 """
 
 
@@ -28,7 +30,7 @@ def lives() -> list[tuple[str, dict[str, int]]]:
 
 @pytest.fixture
 def digests(lives: list[tuple[str, dict[str, int]]]) -> list[str]:
-    return [digest for digest, _ in lives]
+    return [*(digest for digest, _ in lives), *(digest_of(expected(log)) for log in logs())]
 
 
 def test_all_kinds_of_decisions_are_in_it(lives: list[tuple[str, dict[str, int]]]) -> None:
