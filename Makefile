@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up kafka test unit bench long chaos soak check format lock clean
+.PHONY: help setup demo up kafka test unit bench long golden chaos soak check format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ up: setup ## The same as separate processes, as in the Procfile
 kafka: setup ## Run a Kafka on this machine, until Ctrl-C
 	$(BIN)/coordinator kafka --port 9092
 
-test: setup ## Run the whole test suite, two files at a time, each beside a Kafka of its own
+test: setup ## Run the whole test suite, three files at a time, each beside a Kafka of its own
 	$(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 unit: setup ## Run the tests that need no Kafka

@@ -34,24 +34,29 @@ async def extents_between(history: History, start: Moment, end: Moment) -> dict[
     Raises:
         ConfigurationError: if a cut is of another cluster, or the end is before the start.
     """
-    cluster = await history.cluster_id()
-    for moment in (start, end):
-        if isinstance(moment, Cut) and moment.cluster and cluster and moment.cluster != cluster:
-            raise ConfigurationError(f"the cut is of the cluster {moment.cluster}; this one is {cluster}")
+    await require_cluster(history, start, end)
     found: dict[str, dict[int, Extent]] = {}
     for topic, extents in (await extents_of(history)).items():
         found[topic] = {}
         for partition, extent in extents.items():
             place = Place(history.prefix + topic, partition)
-            first = await _offset(history, topic, place, extent, start, "beginning")
-            last = await _offset(history, topic, place, extent, end, "end")
+            first = await offset_in(history, topic, place, extent, start, "beginning")
+            last = await offset_in(history, topic, place, extent, end, "end")
             if last < first:
                 raise ConfigurationError(f"the end is before the start: {place} from {first} to {last}")
             found[topic][partition] = Extent(first, last)
     return found
 
 
-async def _offset(
+async def require_cluster(history: History, *moments: Moment) -> None:
+    """Refuse cuts of another cluster."""
+    cluster = await history.cluster_id()
+    for moment in moments:
+        if isinstance(moment, Cut) and moment.cluster and cluster and moment.cluster != cluster:
+            raise ConfigurationError(f"the cut is of the cluster {moment.cluster}; this one is {cluster}")
+
+
+async def offset_in(
     history: History,
     topic: str,
     place: Place,
@@ -59,6 +64,8 @@ async def _offset(
     moment: Moment,
     otherwise: Literal["beginning", "end"],
 ) -> int:
+    """The offset of a moment in one partition, inside its extent; that of a partition that a cut does not name is
+    its beginning, or its end."""
     if isinstance(moment, Cut):
         named = moment.get(place)
         offset = getattr(extent, otherwise) if named is None else named

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from models.cut import Cut, Place
 
+_NO_END = 1 << 63
 MOST_FINDINGS = 1_000
 """That are kept one by one; all are counted."""
 
@@ -66,9 +67,17 @@ class Report:
         ahead: Records that are not judged, since nothing behind them has been forwarded yet: ``events`` that
             nobody refers to, and ``facts`` that follow from those that were read.
         accounting: For each partition that was folded, its outcomes and how many records were read.
+        begins, ends: Offsets, by partition, of the first record that is to be judged, and of the first one that is
+            not any more.
+
+    Args:
+        told: Is told each finding, as it is made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[Finding], object] = lambda finding: None) -> None:
+        self._told = told
+        self.begins: dict[Place, int] = {}
+        self.ends: dict[Place, int] = {}
         self.counts: dict[str, Counter[str]] = {}
         self.repeats: Counter[str] = Counter()
         self.findings: list[Finding] = []
@@ -76,10 +85,18 @@ class Report:
         self.cut: Cut | None = None
         self.ahead: Counter[str] = Counter()
 
-    def equal(self, check: str) -> None:
-        self.counts.setdefault(check, Counter())[Verdict.EQUAL] += 1
+    def judges(self, place: Place, offset: int) -> bool:
+        """Whether something is to be said of what stands there."""
+        return self.begins.get(place, 0) <= offset < self.ends.get(place, _NO_END)
+
+    def equal(self, check: str, place: Place, offset: int) -> None:
+        if self.judges(place, offset):
+            self.counts.setdefault(check, Counter())[Verdict.EQUAL] += 1
 
     def add(self, finding: Finding) -> None:
+        if finding.offset is not None and not self.judges(finding.place, finding.offset):
+            return
+        self._told(finding)
         self.counts.setdefault(finding.check, Counter())[finding.verdict] += 1
         if len(self.findings) < MOST_FINDINGS:
             self.findings.append(finding)
@@ -96,6 +113,11 @@ class Report:
         }
 
     @property
+    def records(self) -> int:
+        """How many were folded, of events and fleet log."""
+        return sum(int(str(books["records"])) for books in self.accounting.values())
+
+    @property
     def adds_up(self) -> bool:
         return all(bool(books["adds_up"]) for books in self.accounting.values())
 
@@ -107,6 +129,7 @@ class Report:
     def on_wire(self) -> dict[str, object]:
         return {
             "verified": self.verified,
+            "from": str(Cut.of(self.cut.cluster, self.begins)) if self.cut and self.begins else None,
             "cut": str(self.cut) if self.cut else None,
             "counts": {
                 check: {str(verdict): counts[verdict] for verdict in Verdict}

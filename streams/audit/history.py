@@ -46,7 +46,7 @@ class History(Protocol):
 
 
 class KafkaHistory:
-    """A cluster; use it with ``async with``. Each partition is read by a connection of its own."""
+    """A cluster; use it with ``async with``. Each partition is read by a connection of its own, once at a time."""
 
     is_live = True
 
@@ -54,6 +54,7 @@ class KafkaHistory:
         self.prefix = prefix
         self._bootstrap = bootstrap
         self._stack = AsyncExitStack()
+        self._readers: dict[tuple[str, int], TopicReader] = {}
 
     async def __aenter__(self) -> Self:
         self._reader = await self._stack.enter_async_context(TopicReader(self._bootstrap, self.prefix))
@@ -78,10 +79,11 @@ class KafkaHistory:
     ) -> AsyncGenerator[Sequence[Record], None]:
         if extent.beginning >= extent.end:
             return
-        async with (
-            TopicReader(self._bootstrap, self.prefix) as reader,
-            aclosing(reader.batches(topic, partition, extent)) as batches,
-        ):
+        reader = self._readers.get((topic, partition))
+        if reader is None:
+            reader = await self._stack.enter_async_context(TopicReader(self._bootstrap, self.prefix))
+            self._readers[topic, partition] = reader
+        async with aclosing(reader.batches(topic, partition, extent)) as batches:
             async for batch in batches:
                 yield batch
 
@@ -95,29 +97,35 @@ async def extents_of(history: History) -> dict[str, dict[int, Extent]]:
 
 
 class Feed:
-    """The records of one partition, up to its extent's end; the next ones are at hand.
-
-    Attributes:
-        position: Offset of the next record, or the end.
-    """
+    """The records of one partition, up to its extent's end; the next ones are at hand."""
 
     def __init__(self, history: History, topic: str, partition: int, extent: Extent) -> None:
         self.partition = partition
         self.extent = extent
+        self._history = history
+        self._topic = topic
+        self._reads_to = extent.end
         self._batches = history.batches(topic, partition, extent)
         self._batch: Sequence[Record] = ()
         self._next = 0
-        self.ended = extent.beginning >= extent.end
+
+    def extend(self, end: int) -> None:
+        """The partition has grown: what has come is read when all before it has been."""
+        if end > self.extent.end:
+            self.extent = Extent(self.extent.beginning, end)
 
     async def peek(self) -> Record | None:
         """The next record; ``None`` at the end."""
         while self._next >= len(self._batch):
-            if self.ended:
+            batch = await anext(self._batches, None)
+            if batch is not None:
+                self._batch, self._next = batch, 0
+            elif self._reads_to < self.extent.end:
+                more = Extent(self._reads_to, self.extent.end)
+                self._batches = self._history.batches(self._topic, self.partition, more)
+                self._reads_to = more.end
+            else:
                 return None
-            try:
-                self._batch, self._next = await anext(self._batches), 0
-            except StopAsyncIteration:
-                self.ended = True
         return self._batch[self._next]
 
     def skip(self) -> None:

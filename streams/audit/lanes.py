@@ -48,32 +48,36 @@ class Lane:
         self._place = place
         self._identity = identity
         self._begins_late = begins_late
-        self._expected: deque[tuple[bytes, Output]] = deque()
-        self._skipped: dict[bytes, Output] = {}
+        self._expected: deque[tuple[bytes, Output, bool]] = deque()
+        self._skipped: dict[bytes, tuple[Output, bool]] = {}
         self._seen: dict[bytes, None] = {}
 
-    def expect(self, output: Output) -> None:
-        self._expected.append((digest_of(output), output))
+    def expect(self, output: Output, judged: bool = True) -> None:
+        """
+        Args:
+            judged: Whether it is to be told if it is missing.
+        """
+        self._expected.append((digest_of(output), output, judged))
 
     def accepts(self, record: Record, digest: bytes, report: Report) -> bool:
         """Judge the record if it is one of this lane's; ``False`` if it is none."""
         if self._expected and self._expected[0][0] == digest:
             self._expected.popleft()
-            self._is_there(digest, report)
+            self._is_there(record, digest, report)
             return True
         if digest in self._seen:
-            report.repeats[self._check] += 1
+            report.repeats[self._check] += report.judges(self._place, record.offset)
             return True
         if digest in self._skipped:
-            output = self._skipped.pop(digest)
+            output, _ = self._skipped.pop(digest)
             self._seen[digest] = None
             self._find(report, record, "order", self._identity(output))
             return True
-        if any(digest == expected for expected, _ in self._expected):
+        if any(digest == expected for expected, _, _ in self._expected):
             while self._expected[0][0] != digest:
                 self._skip(report)
             self._expected.popleft()
-            self._is_there(digest, report)
+            self._is_there(record, digest, report)
             return True
         return False
 
@@ -81,7 +85,7 @@ class Lane:
         """Judge a record that no lane expects as an alteration of one that this lane does; ``False`` if it is
         none."""
         identity = self._identity(record)
-        for number, (_, output) in enumerate(self._expected):
+        for number, (_, output, _) in enumerate(self._expected):
             if self._identity(output) == identity:
                 for _ in range(number):
                     self._skip(report)
@@ -97,9 +101,12 @@ class Lane:
         Args:
             awaited: Whether that is to be told. Who folded further than those who wrote expects too much.
         """
-        for output in self._skipped.values():
-            self._lacks(report, output, Verdict.DIVERGENT, "missing")
-        for _, output in self._expected:
+        for output, judged in self._skipped.values():
+            if judged:
+                self._lacks(report, output, Verdict.DIVERGENT, "missing")
+        for _, output, judged in self._expected:
+            if not judged:
+                continue
             if awaited:
                 self._lacks(report, output, Verdict.UNVERIFIABLE, "awaited")
             else:
@@ -107,19 +114,19 @@ class Lane:
         self._skipped.clear()
         self._expected.clear()
 
-    def _is_there(self, digest: bytes, report: Report) -> None:
-        report.equal(self._check)
+    def _is_there(self, record: Record, digest: bytes, report: Report) -> None:
+        report.equal(self._check, self._place, record.offset)
         self._begins_late = False
         self._seen[digest] = None
         if len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
 
     def _skip(self, report: Report) -> None:
-        digest, output = self._expected.popleft()
-        if self._begins_late:
+        digest, output, judged = self._expected.popleft()
+        if not self._begins_late:
+            self._skipped[digest] = output, judged
+        elif judged:
             self._lacks(report, output, Verdict.UNVERIFIABLE, "expired")
-        else:
-            self._skipped[digest] = output
 
     def _lacks(self, report: Report, output: Output, verdict: Verdict, reason: str) -> None:
         report.add(Finding(verdict, self._check, self._place, None, reason, self._identity(output)))

@@ -49,6 +49,7 @@ class BeforeDirective:
 
 Moment: TypeAlias = Cut | InLog | EventTime | BeforeDirective
 NOW = InLog(END.start)
+BEGINNING = InLog(Start("beginning"))
 
 
 def parse_moment(text: str) -> Moment:

@@ -31,6 +31,8 @@ def judge(fold: FleetFold, place: Place, record: Record, plan: CoordinationPlan,
     Args:
         fold: As of ``plan.based_on``.
     """
+    if not report.judges(place, record.offset):
+        return None
     planner = WaterFillPlanner()
 
     def find(verdict: Verdict, reason: str, details: dict[str, object] | None = None) -> None:
@@ -51,7 +53,7 @@ def judge(fold: FleetFold, place: Place, record: Record, plan: CoordinationPlan,
         return find(Verdict.DIVERGENT, "nothing_to_propose")
     value = encode_plan(derived)
     if value == record.value:
-        return report.equal(CHECK)
+        return report.equal(CHECK, place, record.offset)
     expected = Output("fleet", record.key, value)
     fields = fields_that_differ(expected, _bare(record))
     return find(Verdict.DIVERGENT, reason_of(fields), {"fields": fields})

@@ -7,150 +7,39 @@ Three checks, in one pass over the topics:
 * *plans*: each plan is what the planner proposes to the state that the plan says it was based on.
 
 Everything is read once and in order, and compared as it comes, so memory holds the states and what is on its way.
-Whoever verifies has the folds and the planner, and the topics; nothing is taken from a worker or from its tables.
+A history that somebody goes on writing can be followed: what comes is judged when it has come to rest. Whoever
+verifies has the folds and the planner, and the topics; nothing is taken from a worker or from its tables.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 
 from models.cut import Cut, Place
 from models.fleet import FleetFold
-from models.fleet_records import CoordinationPlan
 from models.fold import Output, Record
 from models.ingress import IngressFold
 from models.partition import partition_of
-from streams.audit import claims, plans
+from streams.audit import claims
 from streams.audit.claims import Claim, Source
+from streams.audit.extents import offset_in, require_cluster
 from streams.audit.findings import Finding, Report, Verdict
 from streams.audit.history import OUTPUTS, Feed, History, extents_of
 from streams.audit.lanes import Lane, digest_of
+from streams.audit.moments import BEGINNING, NOW, Moment
+from streams.audit.sides import FleetSide, IngressSide, parted
 from streams.reader import Extent
 
 FACTS, SENT = "facts", "outputs"
-LOOKAHEAD = 20_000
-"""Records of the fleet log that are read before one is folded: a plan stands so far behind its base, at most."""
+
+HOLD = 15.0
+"""Seconds that records of the fleet log rest before they are folded, while it is being written."""
 
 Progress = Callable[[int, int], None]
-
-
-class _Ingress:
-    """One partition of the events, folded as far as somebody refers to it."""
-
-    def __init__(self, feed: Feed, fold: IngressFold, put_out: Callable[[Output], None]) -> None:
-        self.feed = feed
-        self.fold = fold
-        self.position = feed.extent.beginning
-        self._put_out = put_out
-
-    async def advance(self) -> bool:
-        """Fold what is at hand; whether there was anything."""
-        batch = await self.feed.batch()
-        if not batch:
-            self.position = self.feed.extent.end  # at which no record need stand: a transaction may end there
-            return False
-        for output in self.fold.fold(batch):
-            self._put_out(output)
-        self.position = batch[-1].offset + 1
-        return True
-
-    async def reach(self, offset: int) -> None:
-        while self.position <= offset and await self.advance():
-            pass
-
-
-class _Fleet:
-    """One partition of the fleet log."""
-
-    def __init__(self, feed: Feed, fold: FleetFold, place: Place, report: Report) -> None:
-        self.feed = feed
-        self.fold = fold
-        self.position = feed.extent.beginning
-        self._place = place
-        self._report = report
-        self._ahead: deque[Sequence[Record]] = deque()
-        self._read = 0
-        """Records that are ahead."""
-        self._plans: dict[int, list[tuple[Record, CoordinationPlan]]] = {}
-        """By the offset that they are based on, until that is folded."""
-        self._held: set[int] = set()
-        """Offsets at which plans stand, of what is ahead."""
-
-    async def batch(self) -> Sequence[Record]:
-        """The next records to be folded, when enough of those behind them were looked through for plans."""
-        while self._read < LOOKAHEAD or not self._ahead:
-            batch = await self.feed.batch()
-            if not batch:
-                break
-            self._ahead.append(batch)
-            self._read += len(batch)
-            for record in batch:
-                plan = plans.plan_in(record)
-                if plan is not None:
-                    self._held.add(record.offset)
-                    self._note(record, plan)
-        if not self._ahead:
-            return ()
-        batch = self._ahead.popleft()
-        self._read -= len(batch)
-        return batch
-
-    async def head(self) -> Record | None:
-        """The next record to be folded; ``None`` at the end."""
-        return self._ahead[0][0] if self._ahead else await self.feed.peek()
-
-    def is_plan(self, record: Record) -> bool:
-        """Whether a record of the last :meth:`batch` is a plan; asked once of each."""
-        if record.offset in self._held:
-            self._held.discard(record.offset)
-            return True
-        return False
-
-    def _note(self, record: Record, plan: CoordinationPlan) -> None:
-        base = plan.based_on
-        if self.position <= base + 1 and base < record.offset:
-            self._plans.setdefault(base, []).append((record, plan))
-            return
-        if base < record.offset:
-            self._find(Verdict.UNVERIFIABLE, record, "based_long_ago", plan, base)
-        else:
-            self._find(Verdict.DIVERGENT, record, "based_on_the_future", plan, base)
-
-    def folded(self, batch: Sequence[Record]) -> list[Output]:
-        """Fold the batch, and stop wherever a plan was made."""
-        self._judge(self.position - 1)
-        outputs: list[Output] = []
-        start = 0
-        for number, record in enumerate(batch):
-            if record.offset in self._plans:
-                outputs += self._fold(batch[start : number + 1])
-                start = number + 1
-                self._judge(record.offset)
-        return outputs + self._fold(batch[start:])
-
-    def _fold(self, batch: Sequence[Record]) -> list[Output]:
-        if not batch:
-            return []
-        self.position = batch[-1].offset + 1
-        return self.fold.fold(batch)
-
-    def _judge(self, base: int) -> None:
-        for record, plan in self._plans.pop(base, ()):
-            plans.judge(self.fold, self._place, record, plan, self._report)
-
-    def end(self) -> None:
-        """Plans whose base is no record of this log."""
-        for base, waiting in self._plans.items():
-            for record, plan in waiting:
-                self._find(Verdict.DIVERGENT, record, "no_such_base", plan, base)
-
-    def _find(self, verdict: Verdict, record: Record, reason: str, plan: CoordinationPlan, base: int) -> None:
-        details = {"based_on": base}
-        self._report.add(
-            Finding(verdict, plans.CHECK, self._place, record.offset, reason, plan.plan_id, details)
-        )
 
 
 class Verification:
@@ -159,38 +48,91 @@ class Verification:
     Args:
         history: Where the records come from.
         progress: Is told how many records of events and fleet log are done, of how many.
+        since: Only what stands there from then on is judged; what is before only brings the states there.
+        until: What follows from the fleet log up to then is judged.
+        told: Is told each finding, as it is made.
     """
 
-    def __init__(self, history: History, progress: Progress = lambda done, total: None) -> None:
+    def __init__(
+        self,
+        history: History,
+        progress: Progress = lambda done, total: None,
+        since: Moment = BEGINNING,
+        until: Moment = NOW,
+        told: Callable[[Finding], object] = lambda finding: None,
+    ) -> None:
         self._history = history
         self._progress = progress
-        self.report = Report()
+        self._since = since
+        self._until = until
+        self.report = Report(told)
         self._lanes: dict[Place, dict[Source, Lane]] = {}
-        self._ingress: dict[int, _Ingress] = {}
-        self._fleet: dict[int, _Fleet] = {}
+        self._ingress: dict[int, IngressSide] = {}
+        self._fleet: dict[int, FleetSide] = {}
         self._outputs: dict[Place, Feed] = {}
         self._partitions: dict[str, int] = {}
         self._begins_late: set[Place] = set()
 
     async def run(self) -> Report:
-        """Verify all that the history holds now."""
-        await self._open()
+        """Verify all that the history holds now.
+
+        Raises:
+            ConfigurationError: if a moment is of another cluster.
+        """
         try:
-            while fleet := await self._next_fleet():
-                batch = await fleet.batch()
-                for record in batch:
-                    if not fleet.is_plan(record):
-                        await self._check_fact(fleet.feed.partition, record)
-                source: Source = ("fleet", fleet.feed.partition)
-                for output in fleet.folded(batch):
-                    self._expect(source, output)
-                await self._drain()
-                self._tell()
+            await self._open()
+            await self._pass()
             await self._finish()
         finally:
-            for feed in self._feeds():
-                await feed.close()
+            await self._close()
         return self.report
+
+    async def follow(
+        self, enough: asyncio.Event, passed: Callable[[Cut], object], hold: float = HOLD, pause: float = 1.0
+    ) -> Report:
+        """Verify what the history holds and what is appended to it, until there is enough.
+
+        Args:
+            passed: Is told again and again up to where everything is judged. hold: Seconds for which records of
+            the fleet log are left to rest, so that plans based on them are there
+                when they are folded.
+            pause: Seconds between two looks at what has come.
+        """
+        try:
+            await self._open()
+            while not enough.is_set():
+                await self._hold(hold)
+                await self._pass()
+                await self._reach_what_outputs_say()
+                passed(self._cut())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(enough.wait(), pause)
+                await self._extend()
+            for fleet in self._fleet.values():
+                fleet.until = fleet.feed.extent.end
+            await self._pass()
+            await self._finish()
+        finally:
+            await self._close()
+        return self.report
+
+    async def _pass(self) -> None:
+        """Fold and judge all that is there, and not held."""
+        while fleet := await self._next_fleet():
+            batch = await fleet.batch()
+            for record in batch:
+                if not fleet.is_plan(record):
+                    await self._check_fact(fleet.feed.partition, record)
+            source: Source = ("fleet", fleet.feed.partition)
+            for part, judged in parted(batch, self.report.begins.get(fleet.place, 0)):
+                for output in fleet.folded(part):
+                    self._expect(source, output, judged)
+            await self._drain()
+            self._tell()
+
+    async def _close(self) -> None:
+        for feed in self._feeds():
+            await feed.close()
 
     @property
     def states(self) -> dict[str, str]:
@@ -208,6 +150,7 @@ class Verification:
         fleet = extents["fleet"]
         self._partitions = {topic: len(found) for topic, found in extents.items()}
         counts = {"events": len(extents["events"]), "fleet": len(fleet)}
+        await self._limit(extents)
         for topic, found in extents.items():
             for partition, extent in found.items():
                 if extent.beginning > 0:
@@ -217,27 +160,71 @@ class Verification:
                 self._outputs[self._place(topic, partition)] = Feed(history, topic, partition, extent)
         for partition, extent in extents["events"].items():
             ingress = IngressFold(partition, counts, topic=self._place("events", partition).topic)
-            self._ingress[partition] = _Ingress(
+            self._ingress[partition] = IngressSide(
                 Feed(history, "events", partition, extent),
                 ingress,
                 partial(self._expect, ("events", partition)),
+                self.report.begins.get(self._place("events", partition), 0),
             )
         for partition, extent in fleet.items():
             place = self._place("fleet", partition)
             fold = FleetFold(partition, counts["events"], place.topic)
-            self._fleet[partition] = _Fleet(
+            side = self._fleet[partition] = FleetSide(
                 Feed(history, "fleet", partition, extent), fold, place, self.report
             )
+            side.until = self.report.ends.get(place, extent.end)
         self._total = sum(
             extent.end - extent.beginning for found in (extents["events"], fleet) for extent in found.values()
         )
-        self.report.cut = Cut.of(
-            await history.cluster_id(),
-            {self._place(topic, n): e.end for topic, found in extents.items() for n, e in found.items()},
-        )
+        self._cluster = await history.cluster_id()
+        self.report.cut = self._cut()
         for topic in ("events", "fleet"):
             for partition, extent in extents[topic].items():
                 self._require_beginning(topic, partition, extent)
+
+    async def _limit(self, extents: Mapping[str, Mapping[int, Extent]]) -> None:
+        """Find out which records are to be judged."""
+        await require_cluster(self._history, self._since, self._until)
+        report = self.report
+        for topic, found in extents.items():
+            for partition, extent in found.items():
+                place = self._place(topic, partition)
+                if self._since != BEGINNING:
+                    first = await offset_in(self._history, topic, place, extent, self._since, "beginning")
+                    report.begins[place] = first
+                if self._until != NOW and topic in ("events", "fleet"):
+                    report.ends[place] = await offset_in(
+                        self._history, topic, place, extent, self._until, "end"
+                    )
+
+    async def _extend(self) -> None:
+        """See what has come."""
+        for topic, found in (await extents_of(self._history)).items():
+            for partition, extent in found.items():
+                if topic == "events":
+                    self._ingress[partition].feed.extend(extent.end)
+                elif topic == "fleet":
+                    self._fleet[partition].feed.extend(extent.end)
+                else:
+                    self._outputs[self._place(topic, partition)].extend(extent.end)
+        sides: list[IngressSide | FleetSide] = [*self._ingress.values(), *self._fleet.values()]
+        self._total = sum(side.feed.extent.end - side.feed.extent.beginning for side in sides)
+        self.report.cut = self._cut()
+
+    async def _hold(self, seconds: float) -> None:
+        """Leave what was appended to the fleet log last for later."""
+        rests = round((time.time() - seconds) * 1_000)
+        for partition, fleet in self._fleet.items():
+            young = await self._history.offset_at("fleet", partition, rests)
+            fleet.until = fleet.feed.extent.end if young is None else max(young, fleet.position)
+
+    def _cut(self) -> Cut:
+        """Up to where everything is read that is judged."""
+        offsets = {fleet.place: fleet.until for fleet in self._fleet.values()}
+        for partition, ingress in self._ingress.items():
+            offsets[self._place("events", partition)] = ingress.feed.extent.end
+        offsets |= {place: feed.extent.end for place, feed in self._outputs.items()}
+        return Cut.of(self._cluster, offsets)
 
     def _require_beginning(self, topic: str, partition: int, extent: Extent) -> None:
         if extent.beginning > 0:
@@ -245,7 +232,7 @@ class Verification:
             details = {"beginning": extent.beginning}
             self.report.add(Finding(Verdict.UNVERIFIABLE, check, place, None, "expired", str(place), details))
 
-    async def _next_fleet(self) -> _Fleet | None:
+    async def _next_fleet(self) -> FleetSide | None:
         """The partition of the fleet log whose next record is the oldest: facts for all come in one order."""
         oldest: tuple[int, int] | None = None
         for partition, fleet in self._fleet.items():
@@ -258,22 +245,22 @@ class Verification:
         return Place(self._history.prefix + topic, partition)
 
     def _feeds(self) -> list[Feed]:
-        sides: list[_Ingress | _Fleet] = [*self._ingress.values(), *self._fleet.values()]
+        sides: list[IngressSide | FleetSide] = [*self._ingress.values(), *self._fleet.values()]
         return [*(side.feed for side in sides), *self._outputs.values()]
 
     def _tell(self) -> None:
-        sides: list[_Ingress | _Fleet] = [*self._ingress.values(), *self._fleet.values()]
+        sides: list[IngressSide | FleetSide] = [*self._ingress.values(), *self._fleet.values()]
         self._progress(sum(side.position - side.feed.extent.beginning for side in sides), self._total)
 
     # -- what should be there
 
-    def _expect(self, source: Source, output: Output) -> None:
+    def _expect(self, source: Source, output: Output, judged: bool) -> None:
         partition = output.partition
         if partition is None:
             partition = partition_of(output.key or b"", self._partitions[output.topic])
         if output.topic == "events":
             return  # what is appended there again is read there again
-        self._lane(self._place(output.topic, partition), source).expect(output)
+        self._lane(self._place(output.topic, partition), source).expect(output, judged)
 
     def _lane(self, place: Place, source: Source) -> Lane:
         lanes = self._lanes.setdefault(place, {})
@@ -307,9 +294,13 @@ class Verification:
         for place, feed in self._outputs.items():
             while (record := await feed.peek()) is not None:
                 claim = self._claim_of(record)
-                if not (to_the_end or claim is None or self._is_folded(claim)):
+                folded = claim is None or self._is_folded(claim)
+                if not (to_the_end or folded):
                     break
                 feed.skip()
+                if claim is not None and self._is_beyond(claim):
+                    self.report.ahead[SENT] += 1
+                    continue
                 lanes = self._lanes.get(place, {})
                 digest = digest_of(record)
                 first = lanes.get(claim.source) if claim else None
@@ -322,10 +313,22 @@ class Verification:
 
     def _is_folded(self, claim: Claim) -> bool:
         kind, partition = claim.source
+        side: IngressSide | FleetSide | None
         side = self._ingress.get(partition) if kind == "events" else self._fleet.get(partition)
         if side is None or claim.offset is None or claim.offset >= side.feed.extent.end:
             return True  # nothing that will be folded is meant
         return claim.offset < side.position
+
+    def _is_beyond(self, claim: Claim) -> bool:
+        """Whether what it comes from stands in the log, and is not to be folded any more."""
+        kind, partition = claim.source
+        if claim.offset is None:
+            return False
+        if kind == "events":
+            place = self._place("events", partition)
+            return claim.offset >= self.report.ends.get(place, claim.offset + 1)
+        fleet = self._fleet.get(partition)
+        return fleet is not None and fleet.until <= claim.offset < fleet.feed.extent.end
 
     def _judge(self, check: str, place: Place, record: Record, claim: Claim | None) -> None:
         """Of a record that nobody has put out: what was it made from?"""
@@ -375,7 +378,8 @@ class Verification:
                 if claim is None or claim.offset is None or self._is_folded(claim):
                     continue
                 kind, partition = claim.source
-                if kind == "events":  # the fleet log is folded to its end
+                end = self.report.ends.get(self._place("events", partition), claim.offset + 1)
+                if kind == "events" and claim.offset < end:  # the fleet log is folded as far as it is to be
                     await self._ingress[partition].reach(claim.offset)
                     moved = True
             await self._drain()

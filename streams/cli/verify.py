@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,23 +10,46 @@ from streams.cli import console
 from streams.cli.options import Archived, Bootstrap, Json, Prefix
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from streams.audit.findings import Report
+    from models.cut import Cut
+    from streams.audit.findings import Finding, Report
+    from streams.audit.moments import Moment
+    from streams.audit.verify import Verification
     from streams.settings import Settings
 
 VERIFIED, DIVERGENT, UNVERIFIABLE = 0, 1, 3
 _SHOWN = 40
+_STANDING = 10.0
+"""Seconds between two words on where it is."""
 
 
 def verify(
-    json: Json = False, bootstrap: Bootstrap = None, prefix: Prefix = None, archive: Archived = None
+    start: Annotated[
+        str,
+        typer.Option("--from", metavar="WHEN", help="Judge from then on; what is before is folded."),
+    ] = "beginning",
+    end: Annotated[
+        str, typer.Option("--to", metavar="WHEN", help="Judge what follows from the log up to then.")
+    ] = "now",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is appended, until Ctrl-C.")
+    ] = False,
+    json: Json = False,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    archive: Archived = None,
 ) -> None:
     """Derive the whole history anew from the events, and compare it with what the coordinator wrote.
 
     Facts are what the events say, directives, results, reports, alerts and dead letters what follows from the
     fleet log, byte for byte, and plans what the planner proposes to the state that they were based on. Nothing
     is written, no consumer group joined; a coordinator may run meanwhile.
+
+    WHEN is a time (2026-11-22T10:00Z, by arrival), or a cut. With --follow findings are told as they are made
+    (with --json each as a line, and the report as the last one), and records rest for 15 seconds before they
+    are judged.
 
     Exit status 0 verified, 1 something does not follow, 3 something cannot be told, 2 wrong usage, 4 Kafka does
     not answer.
@@ -35,37 +58,117 @@ def verify(
 
       coordinator verify
 
-      coordinator verify --archive november/
+      coordinator verify --from 2026-11-22T00:00Z --to 2026-11-23T00:00Z
 
-      coordinator verify --json | jq '.findings[] | select(.verdict == "DIVERGENT")'
+      coordinator verify --follow --json | jq -c 'select(.verdict == "DIVERGENT")'
+
+      coordinator verify --archive november/ --json | jq '.findings[] | select(.verdict == "DIVERGENT")'
     """
     import asyncio
 
+    from streams.audit.extents import parse_when
     from streams.audit.findings import Verdict
     from streams.cli.options import settings
+    from streams.errors import ConfigurationError
 
-    report = asyncio.run(_verify(settings(bootstrap, prefix), archive))
+    moments = parse_when(start), parse_when(end)
+    if follow and (archive is not None or end != "now"):
+        raise ConfigurationError("--follow waits for what is appended: leave out --archive and --to")
+    report, rate = asyncio.run(_verify(settings(bootstrap, prefix), archive, *moments, follow, json))
     if json:
-        console.print_json(report.on_wire())
+        (console.print_json_line if follow else console.print_json)(
+            {**report.on_wire(), "rate": rate, "verified_with": verified_with()}
+        )
     else:
         show(report)
+        speed = f"{rate['records_per_cpu_second']:,} a CPU-second"
+        console.note(f"{rate['records']:,} records in {rate['seconds']:,} s, {speed}")
     if report.total(Verdict.DIVERGENT) or not report.adds_up:
         raise typer.Exit(DIVERGENT)
     raise typer.Exit(VERIFIED if report.verified else UNVERIFIABLE)
 
 
-async def _verify(settings: Settings, archive: Path | None) -> Report:
+async def _verify(
+    settings: Settings, archive: Path | None, start: Moment, end: Moment, follow: bool, json: bool
+) -> tuple[Report, dict[str, Any]]:
+    import time
+
     from streams.audit.verify import Verification
     from streams.cli.looking_back import opened
 
+    began = time.monotonic(), time.process_time()
     async with opened(settings, archive, "verifying") as (history, progress):
-        return await Verification(history, progress).run()
+        if follow:
+            report = await _followed(Verification(history, _untold, start, end, _teller(json)))
+        else:
+            report = await Verification(history, progress, start, end).run()
+    spent = time.process_time() - began[1]
+    rate = {
+        "records": report.records,
+        "seconds": round(time.monotonic() - began[0], 1),
+        "cpu_seconds": round(spent, 2),
+        "records_per_cpu_second": round(report.records / max(spent, 0.001)),
+    }
+    return report, rate
+
+
+async def _followed(verification: Verification) -> Report:
+    """Until Ctrl-C, or SIGTERM."""
+    import asyncio
+    import signal
+    import time
+
+    enough = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, enough.set)
+    last = 0.0
+
+    def passed(cut: Cut) -> None:
+        nonlocal last
+        if not last or time.monotonic() - last > _STANDING:
+            last = time.monotonic()
+            state = "all is well" if verification.report.verified else "not all is well"
+            console.note(f"{state} up to {cut}")
+
+    return await verification.follow(enough, passed)
+
+
+def _teller(json: bool) -> Callable[[Finding], None]:
+    def tell(finding: Finding) -> None:
+        if json:
+            console.print_json_line(finding.on_wire())
+        else:
+            console.out().print(_line(finding))
+
+    return tell
+
+
+def _untold(done: int, total: int) -> None:
+    """Who follows is told where it is otherwise."""
+
+
+def verified_with() -> dict[str, Any]:
+    """The code, schemas and defaults that a verification stands on, by their digests."""
+    from models.fleet.seal import FOLD_VERSION
+    from models.policy import DEFAULT_POLICY, digest_of
+    from models.schema import schemas
+    from streams.audit.code import digest_of_code, digest_of_json
+    from streams.cli.version import PACKAGE, installed
+    from streams.planner import WaterFillPlanner
+
+    planner = WaterFillPlanner()
+    return {
+        "version": installed(PACKAGE),
+        "code": digest_of_code(),
+        "schemas": digest_of_json(schemas()),
+        "default_policy": digest_of(DEFAULT_POLICY),
+        "fold": FOLD_VERSION,
+        "planner": f"{planner.name}/{planner.version}",
+    }
 
 
 def show(report: Report) -> None:
     """The report for people."""
-    from rich.markup import escape
-
     from streams.audit.findings import Verdict
 
     out = console.out()
@@ -79,11 +182,7 @@ def show(report: Report) -> None:
         if not books["adds_up"]:
             out.print(f"[bold red]{place}: the outcomes do not add up to {books['records']:,} records[/]")
     for finding in report.findings[:_SHOWN]:
-        where = f"{finding.place}" + ("" if finding.offset is None else f" at {finding.offset}")
-        colour = "bold red" if finding.verdict is Verdict.DIVERGENT else "yellow"
-        fields = finding.details.get("fields")
-        more = "" if not isinstance(fields, dict) else f": {', '.join(fields)}"
-        out.print(f"[{colour}]{finding.verdict}[/] {where}: {finding.reason} {escape(finding.subject)}{more}")
+        out.print(_line(finding))
     if any(report.ahead.values()):
         console.note(
             f"not judged, since nothing behind them has been forwarded yet: {report.ahead['events']:,} events, "
@@ -94,3 +193,15 @@ def show(report: Report) -> None:
     out.print(
         "[bold green]verified[/]" if report.verified else "[bold red]not verified[/]", f"up to {report.cut}"
     )
+
+
+def _line(finding: Finding) -> str:
+    from rich.markup import escape
+
+    from streams.audit.findings import Verdict
+
+    where = f"{finding.place}" + ("" if finding.offset is None else f" at {finding.offset}")
+    colour = "bold red" if finding.verdict is Verdict.DIVERGENT else "yellow"
+    fields = finding.details.get("fields")
+    more = "" if not isinstance(fields, dict) else f": {', '.join(fields)}"
+    return f"[{colour}]{finding.verdict}[/] {where}: {finding.reason} {escape(finding.subject)}{more}"

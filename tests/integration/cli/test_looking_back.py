@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -118,7 +119,9 @@ async def test_an_archive_stands_for_the_topics(kafka: str, topic_prefix: str, t
         from_archive = await asyncio.to_thread(
             run, nowhere, topic_prefix, tmp_path, *command, "--archive", "all"
         )
-        assert from_archive.stdout == from_topics.stdout != ""
+        answers = [json.loads(told.stdout) for told in (from_topics, from_archive)]
+        assert [answer.pop("rate", None) is None for answer in answers] == [command[0] != "verify"] * 2
+        assert answers[0] == answers[1]
         assert from_archive.returncode == from_topics.returncode
     again = await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, "export", "all")
     assert again.returncode == 2
@@ -153,3 +156,27 @@ async def test_a_snapshot_is_where_the_next_command_begins(
     assert f"{len(log)} records" in told[0].stderr
     assert f"{len(log)} records" not in told[1].stderr
     assert list((tmp_path / ".coordinator" / "snapshots").rglob("*.snapshot"))
+
+
+async def test_a_history_is_followed_until_ctrl_c(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    log = await recorded(kafka, topic_prefix)
+    command = [sys.executable, "-m", "streams.cli.main", "verify", "--follow", "--json", "-b", kafka]
+    following = await asyncio.create_subprocess_exec(
+        *command, "--prefix", topic_prefix, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    assert following.stdout is not None
+    assert following.stderr is not None
+    assert b"up to" in await asyncio.wait_for(following.stderr.readline(), 30)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    await producer.send_and_wait(f"{topic_prefix}fleet", b"no JSON", key=b"default", partition=0)
+    await producer.stop()
+    await asyncio.sleep(3)  # a look at what has come
+    following.send_signal(signal.SIGINT)
+    out, _ = await asyncio.wait_for(following.communicate(), 30)
+    *findings, report = map(json.loads, out.splitlines())
+    assert following.returncode == 1
+    assert report["accounting"][f"{topic_prefix}fleet/0"]["records"] == len(log) + 1
+    assert findings == report["findings"]
+    assert report["rate"]["records"] == len(log) + 1
+    assert len(report["verified_with"]["code"]) == 64

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -12,9 +14,14 @@ from typing import Any
 import orjson
 import pytest
 
+from models.cut import Cut, Place
 from streams.audit.findings import Finding, Report, Verdict
+from streams.audit.moments import InLog
 from streams.audit.verify import Verification
-from tests.unit.streams.audit.recorded import Recorded, lived
+from streams.errors import ConfigurationError
+from streams.offsets import Start
+from streams.reader import Extent
+from tests.unit.streams.audit.recorded import START, Recorded, lived
 
 
 @cache
@@ -225,3 +232,123 @@ def test_an_output_that_claims_an_offset_where_nothing_stands(recorded: Recorded
         finding for finding in verified(recorded).findings if finding.place.topic.endswith("dead-letters")
     ]
     assert [(finding.reason, finding.offset) for finding in found] == [("added", letters[-1].offset)]
+
+
+def counted(report: Report) -> Counter[tuple[str, str]]:
+    return Counter(
+        {(check, verdict): n for check, found in report.counts.items() for verdict, n in found.items()}
+    )
+
+
+@pytest.mark.parametrize("second", [0, 7, 19, 33, 40])
+def test_what_is_before_and_what_is_behind_a_moment_is_all(second: int) -> None:
+    recorded = original()
+    middle = InLog(Start("time", START + 1_000 * second))
+    whole = verified(recorded)
+    before = asyncio.run(Verification(recorded, until=middle).run())
+    behind = asyncio.run(Verification(recorded, since=middle).run())
+    assert before.verified
+    assert behind.verified
+    assert counted(before) + counted(behind) == counted(whole)
+
+
+def test_a_cut_is_a_moment_too() -> None:
+    recorded = original()
+    middle = asyncio.run(Verification(recorded, until=InLog(Start("time", START + 20_000))).run())
+    again = asyncio.run(Verification(recorded, until=middle.cut).run())
+    assert again.cut == middle.cut
+    assert again.counts == middle.counts
+    wrong = Cut("elsewhere", middle.cut.offsets)
+    with pytest.raises(ConfigurationError, match="of the cluster elsewhere"):
+        asyncio.run(Verification(recorded, since=wrong).run())
+
+
+@pytest.mark.parametrize(("second", "seen"), [(0, True), (10, True), (30, False)])
+def test_what_was_altered_before_is_not_judged(recorded: Recorded, second: int, seen: bool) -> None:
+    def late(record: Any) -> bool:
+        return record.timestamp >= START + 15_000 and b"assign_task" in (record.value or b"")
+
+    recorded.alter(
+        "directives", recorded.find("directives", late), b'"ack_timeout":10.0', b'"ack_timeout":9.0'
+    )
+    moment = InLog(Start("time", START + 1_000 * second))
+    since = asyncio.run(Verification(recorded, since=moment).run())
+    until = asyncio.run(Verification(recorded, until=moment).run())
+    assert [finding.reason for finding in since.findings] == (["differs"] if seen else [])
+    assert [finding.reason for finding in until.findings] == ([] if seen else ["differs"])
+
+
+@pytest.mark.parametrize(("second", "reasons"), [(5, ["missing"]), (30, [])])
+def test_what_was_dropped_before_is_not_judged(recorded: Recorded, second: int, reasons: list[str]) -> None:
+    def late(record: Any) -> bool:
+        return record.timestamp >= START + 15_000 and b"assign_task" in (record.value or b"")
+
+    recorded.drop("directives", recorded.find("directives", late))
+    moment = InLog(Start("time", START + 1_000 * second))
+    report = asyncio.run(Verification(recorded, since=moment).run())
+    assert [finding.reason for finding in report.findings] == reasons
+
+
+class Growing(Recorded):
+    """One that is written while somebody follows it, second by second."""
+
+    def __init__(self, whole: Recorded, second: int) -> None:
+        super().__init__()
+        self.topics = whole.topics
+        self.until = START + 1_000 * second
+
+    async def extents(self, topic: str) -> dict[int, Extent]:
+        found = await super().extents(topic)
+        for partition, extent in found.items():
+            end = await super().offset_at(topic, partition, self.until)
+            found[partition] = Extent(extent.beginning, extent.end if end is None else end)
+        return found
+
+
+@pytest.mark.parametrize("altered", [False, True])
+def test_a_history_is_followed_as_it_grows(recorded: Recorded, altered: bool) -> None:
+    if altered:
+        where = recorded.find("results", lambda record: record.timestamp >= START + 25_000)
+        recorded.alter("results", where, b'"attempt":1', b'"attempt":2')
+    growing = Growing(recorded, 10)
+    told: list[Finding] = []
+    passed: list[Cut] = []
+
+    async def follow() -> Report:
+        enough = asyncio.Event()
+
+        def grow(cut: Cut) -> None:
+            passed.append(cut)
+            growing.until += 5_000
+            if growing.until > START + 60_000:
+                enough.set()
+
+        return await Verification(growing, told=told.append).follow(enough, grow, pause=0)
+
+    report = asyncio.run(follow())
+    assert counted(report) == counted(verified(recorded))
+    assert report.verified is not altered
+    assert told == report.findings
+    assert [finding.reason for finding in told] == (["differs"] if altered else [])
+    places = list(passed[0])
+    for earlier, later in pairwise(passed):
+        assert all((earlier.get(place) or 0) <= (later.get(place) or 0) for place in places)
+    assert passed[0] != passed[-1]
+
+
+def test_what_came_last_is_left_to_rest(recorded: Recorded) -> None:
+    enough = asyncio.Event()
+    passed: list[Cut] = []
+
+    def once(cut: Cut) -> None:
+        passed.append(cut)
+        enough.set()
+
+    hold = time.time() - (START + 20_000) / 1_000
+    report = asyncio.run(Verification(recorded).follow(enough, once, hold=hold))
+    place = Place("coordinator.fleet", 0)
+    (young,) = {asyncio.run(recorded.offset_at("fleet", 0, START + 20_000))}
+    assert young is not None
+    assert abs((passed[0].get(place) or 0) - young) <= 40, "give or take what the clock did meanwhile"
+    assert report.verified, "at the end all is judged"
+    assert counted(report) == counted(verified(recorded))

@@ -1,0 +1,159 @@
+"""The two sides of a verification: partitions of the events and of the fleet log, folded as far as is asked
+for."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+
+from models.cut import Place
+from models.fleet import FleetFold
+from models.fleet_records import CoordinationPlan
+from models.fold import Output, Record
+from models.ingress import IngressFold
+from streams.audit import plans
+from streams.audit.findings import Finding, Report, Verdict
+from streams.audit.history import Feed
+
+LOOKAHEAD = 20_000
+"""Records of the fleet log that are read before one is folded: a plan stands so far behind its base, at most."""
+
+
+class IngressSide:
+    """One partition of the events, folded as far as somebody refers to it."""
+
+    def __init__(
+        self, feed: Feed, fold: IngressFold, put_out: Callable[[Output, bool], None], begin: int
+    ) -> None:
+        self.feed = feed
+        self.fold = fold
+        self.position = feed.extent.beginning
+        self._put_out = put_out
+        self._begin = begin
+        """What is before is folded, and not judged."""
+
+    async def advance(self) -> bool:
+        """Fold what is at hand; whether there was anything."""
+        batch = await self.feed.batch()
+        if not batch:
+            self.position = self.feed.extent.end  # at which no record need stand: a transaction may end there
+            return False
+        for part, judged in parted(batch, self._begin):
+            for output in self.fold.fold(part):
+                self._put_out(output, judged)
+        self.position = batch[-1].offset + 1
+        return True
+
+    async def reach(self, offset: int) -> None:
+        while self.position <= offset and await self.advance():
+            pass
+
+
+class FleetSide:
+    """One partition of the fleet log."""
+
+    def __init__(self, feed: Feed, fold: FleetFold, place: Place, report: Report) -> None:
+        self.feed = feed
+        self.fold = fold
+        self.position = feed.extent.beginning
+        self.until = feed.extent.end
+        """Nothing from here on is folded now, though it is read."""
+        self.place = place
+        self._report = report
+        self._ahead: deque[Sequence[Record]] = deque()
+        self._read = 0
+        """Records that are ahead."""
+        self._plans: dict[int, list[tuple[Record, CoordinationPlan]]] = {}
+        """By the offset that they are based on, until that is folded."""
+        self._held: set[int] = set()
+        """Offsets at which plans stand, of what is ahead."""
+
+    async def batch(self) -> Sequence[Record]:
+        """The next records to be folded, when enough of those behind them were looked through for plans."""
+        while self._read < LOOKAHEAD or not self._ahead:
+            batch = await self.feed.batch()
+            if not batch:
+                break
+            self._ahead.append(batch)
+            self._read += len(batch)
+            for record in batch:
+                plan = plans.plan_in(record)
+                if plan is not None:
+                    self._held.add(record.offset)
+                    self._note(record, plan)
+        if not self._ahead or self._ahead[0][0].offset >= self.until:
+            return ()
+        batch = self._ahead.popleft()
+        if batch[-1].offset >= self.until:
+            number = bisect_left(batch, self.until, key=attrgetter("offset"))
+            self._ahead.appendleft(batch[number:])
+            batch = batch[:number]
+        self._read -= len(batch)
+        return batch
+
+    async def head(self) -> Record | None:
+        """The next record to be folded; ``None`` at the end."""
+        head = self._ahead[0][0] if self._ahead else await self.feed.peek()
+        return None if head is None or head.offset >= self.until else head
+
+    def is_plan(self, record: Record) -> bool:
+        """Whether a record of the last :meth:`batch` is a plan; asked once of each."""
+        if record.offset in self._held:
+            self._held.discard(record.offset)
+            return True
+        return False
+
+    def _note(self, record: Record, plan: CoordinationPlan) -> None:
+        base = plan.based_on
+        if self.position <= base + 1 and base < record.offset:
+            self._plans.setdefault(base, []).append((record, plan))
+            return
+        if base < record.offset:
+            self._find(Verdict.UNVERIFIABLE, record, "based_long_ago", plan, base)
+        else:
+            self._find(Verdict.DIVERGENT, record, "based_on_the_future", plan, base)
+
+    def folded(self, batch: Sequence[Record]) -> list[Output]:
+        """Fold the batch, and stop wherever a plan was made."""
+        self._judge(self.position - 1)
+        outputs: list[Output] = []
+        start = 0
+        for number, record in enumerate(batch):
+            if record.offset in self._plans:
+                outputs += self._fold(batch[start : number + 1])
+                start = number + 1
+                self._judge(record.offset)
+        return outputs + self._fold(batch[start:])
+
+    def _fold(self, batch: Sequence[Record]) -> list[Output]:
+        if not batch:
+            return []
+        self.position = batch[-1].offset + 1
+        return self.fold.fold(batch)
+
+    def _judge(self, base: int) -> None:
+        for record, plan in self._plans.pop(base, ()):
+            plans.judge(self.fold, self.place, record, plan, self._report)
+
+    def end(self) -> None:
+        """Plans whose base is no record of this log."""
+        for base, waiting in self._plans.items():
+            for record, plan in waiting:
+                self._find(Verdict.DIVERGENT, record, "no_such_base", plan, base)
+
+    def _find(self, verdict: Verdict, record: Record, reason: str, plan: CoordinationPlan, base: int) -> None:
+        details = {"based_on": base}
+        self._report.add(
+            Finding(verdict, plans.CHECK, self.place, record.offset, reason, plan.plan_id, details)
+        )
+
+
+def parted(batch: Sequence[Record], begin: int) -> Iterator[tuple[Sequence[Record], bool]]:
+    """What is before an offset and what is not, with whether it is judged."""
+    number = bisect_left(batch, begin, key=attrgetter("offset")) if batch[0].offset < begin else 0
+    if number:
+        yield batch[:number], False
+    if number < len(batch):
+        yield batch[number:], True
