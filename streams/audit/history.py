@@ -93,7 +93,8 @@ async def extents_of(history: History) -> dict[str, dict[int, Extent]]:
     fleet = await history.extents("fleet")
     if history.is_live:
         await asyncio.sleep(SETTLE)
-    return {topic: await history.extents(topic) for topic in ("events", *OUTPUTS)} | {"fleet": fleet}
+    events = await history.extents("events")
+    return {"events": events, "fleet": fleet} | {topic: await history.extents(topic) for topic in OUTPUTS}
 
 
 class Feed:

@@ -95,6 +95,12 @@ class Log:
         events = len(await history.extents("events"))
         return Log(history, fleet, place, extents[partition], await history.cluster_id(), events)
 
+    @staticmethod
+    async def places(history: History) -> list[tuple[Place, str | None]]:
+        """All partitions of the fleet log, with the id of their cluster."""
+        cluster = await history.cluster_id()
+        return [(Place(f"{history.prefix}fleet", n), cluster) for n in await history.extents("fleet")]
+
     def new_fold(self) -> FleetFold:
         return FleetFold(self.place.partition, self.events, self.place.topic)
 

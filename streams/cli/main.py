@@ -19,6 +19,7 @@ from streams.cli import (
     explain,
     export,
     fleet,
+    fsck,
     kafka,
     plan,
     replay,
@@ -72,6 +73,7 @@ app.command("story", rich_help_panel=_SEE)(story.story)
 app.command("replay", rich_help_panel=_SEE)(replay.replay)
 app.command("bisect", rich_help_panel=_SEE)(bisect.bisect)
 app.command("verify", rich_help_panel=_SEE)(verify.verify)
+app.command("fsck", rich_help_panel=_SEE)(fsck.fsck)
 app.command("export", rich_help_panel=_SEE)(export.export)
 app.command("plan", rich_help_panel=_SEE)(plan.plan)
 app.command("resources", rich_help_panel=_SEE)(resources.resources)

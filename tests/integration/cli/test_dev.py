@@ -159,6 +159,10 @@ def test_without_a_demo_other_commands_find_the_coordinator_and_ctrl_c_ends_it_a
     assert explanation["state"] == "completed"
     assert sum(explanation["counts"].values()) == explanation["agents"]
 
+    looked_at = start("fsck", "--json")
+    assert looked_at.end() == 0, looked_at.told
+    assert {one["status"] for one in json.loads(looked_at.out)} == {"ok"}
+
     agents.process.send_signal(signal.SIGINT)
     assert agents.end() == 0, agents.told
     dev.process.send_signal(signal.SIGINT)

@@ -180,3 +180,17 @@ async def test_a_history_is_followed_until_ctrl_c(kafka: str, topic_prefix: str,
     assert findings == report["findings"]
     assert report["rate"]["records"] == len(log) + 1
     assert len(report["verified_with"]["code"]) == 64
+
+
+async def test_everything_that_is_kept_is_looked_at(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    """The facts stem from events that are not there: as if that topic had been deleted and created anew."""
+    await recorded(kafka, topic_prefix)
+    told = await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, "fsck", "--json")
+    assert told.returncode == 1, told.stderr
+    found = json.loads(told.stdout)
+    assert {one["kind"] for one in found} >= {"topic", "log", "changelog"}
+    wrong = [one for one in found if one["status"] == "bad" and one["kind"] != "topic"]
+    assert [one["name"] for one in wrong] == [f"{topic_prefix}fleet/0"]
+    assert f"{topic_prefix}events/0, which ends at 0" in wrong[0]["says"]
+    shown = await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, "fsck")
+    assert "was created anew" in shown.stdout
