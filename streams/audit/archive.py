@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from models.fold import Headers, LogRecord, Record
-from streams.audit.history import OUTPUTS
+from streams.audit.history import OUTPUTS, ends_of
 from streams.errors import ConfigurationError, StreamsError
 from streams.reader import Extent
 
@@ -64,6 +64,9 @@ class Manifest(msgspec.Struct, kw_only=True):
     """Name and version of the program."""
     topics: dict[str, list[File]]
     """By logical name, in the order of partitions."""
+    settled: dict[int, int] = {}
+    """Up to where in each partition of the fleet log all that follows from it is in the archive, if anybody had
+    put it out; of one that is not named, its end."""
 
 
 class RecordsDigest:
@@ -129,8 +132,6 @@ def pyarrow_or_say() -> Any:
 class Archive:
     """An archive as a :class:`~streams.audit.history.History`."""
 
-    is_live = False
-
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory = directory
         self.manifest = manifest
@@ -165,6 +166,9 @@ class Archive:
         if not files:
             raise ArchiveDamaged(f"the archive {self.directory} has no {self.prefix}{topic}")
         return {file.partition: Extent(file.beginning, file.end) for file in files}
+
+    async def settled(self) -> dict[int, int]:
+        return ends_of(await self.extents("fleet")) | self.manifest.settled
 
     async def offset_at(self, topic: str, partition: int, time: int) -> int | None:
         with self._opened(self._file(topic, partition)) as parquet:

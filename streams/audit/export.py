@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from streams.audit.archive import (
     raw_name,
     sha256_of,
 )
-from streams.audit.history import History
+from streams.audit.history import Held, History
 from streams.errors import ConfigurationError
 from streams.reader import Extent
 
@@ -34,12 +34,12 @@ ROW_GROUP = 50_000
 
 async def write(
     history: History,
-    extents: Mapping[str, Mapping[int, Extent]],
+    held: Held,
     directory: Path,
     written_by: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
-    """Write these parts of a history into a new archive.
+    """Write what is held into a new archive.
 
     Args:
         directory: Is made; if it is there, it has to be empty.
@@ -51,7 +51,7 @@ async def write(
     pyarrow_or_say()
     try:
         _make(directory)
-        return await _written(history, extents, directory, written_by, progress)
+        return await _written(history, held, directory, written_by, progress)
     except OSError as error:
         raise ArchiveDamaged(f"the archive {directory} cannot be written: {error}") from error
 
@@ -64,15 +64,15 @@ def _make(directory: Path) -> None:
 
 async def _written(
     history: History,
-    extents: Mapping[str, Mapping[int, Extent]],
+    held: Held,
     directory: Path,
     written_by: str,
     progress: Callable[[int, int], None],
 ) -> Manifest:
-    total = sum(extent.end - extent.beginning for found in extents.values() for extent in found.values())
+    total = sum(extent.end - extent.beginning for found in held.topics.values() for extent in found.values())
     done = 0
     topics: dict[str, list[File]] = {}
-    for topic, found in extents.items():
+    for topic, found in held.topics.items():
         topics[topic] = []
         for partition, extent in sorted(found.items()):
             name = f"{topic}/{partition}.parquet"
@@ -111,6 +111,7 @@ async def _written(
         ends=cut(lambda file: file.end),
         written_by=written_by,
         topics=topics,
+        settled=held.settled,
     )
     part = directory / f".{MANIFEST}"
     part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from models.cut import Cut, Place
-from streams.audit.history import History, extents_of
+from streams.audit.history import Held, History, look_at
 from streams.audit.moments import InLog, Moment, parse_moment
 from streams.errors import ConfigurationError
 from streams.reader import Extent
@@ -28,7 +28,7 @@ def parse_when(text: str) -> Moment:
     )
 
 
-async def extents_between(history: History, start: Moment, end: Moment) -> dict[str, dict[int, Extent]]:
+async def extents_between(history: History, start: Moment, end: Moment) -> Held:
     """What all topics hold from one moment to another. Of partitions that a cut does not name, all.
 
     Raises:
@@ -36,7 +36,8 @@ async def extents_between(history: History, start: Moment, end: Moment) -> dict[
     """
     await require_cluster(history, start, end)
     found: dict[str, dict[int, Extent]] = {}
-    for topic, extents in (await extents_of(history)).items():
+    held = await look_at(history)
+    for topic, extents in held.topics.items():
         found[topic] = {}
         for partition, extent in extents.items():
             place = Place(history.prefix + topic, partition)
@@ -45,7 +46,7 @@ async def extents_between(history: History, start: Moment, end: Moment) -> dict[
             if last < first:
                 raise ConfigurationError(f"the end is before the start: {place} from {first} to {last}")
             found[topic][partition] = Extent(first, last)
-    return found
+    return Held(found, {n: min(found["fleet"][n].end, settled) for n, settled in held.settled.items()})
 
 
 async def require_cluster(history: History, *moments: Moment) -> None:

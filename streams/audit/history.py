@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -16,17 +17,11 @@ OUTPUTS = ("directives", "results", "reports", "alerts", "dead-letters")
 
 
 SETTLE = 1.0
-"""Seconds between the ends of the fleet log and of the outputs: a running coordinator has put them out by then."""
+"""Seconds in which a running coordinator has put out what follows from a record of the fleet log."""
 
 
 class History(Protocol):
-    """Records by topic (logical name) and partition.
-
-    Attributes:
-        is_live: Whether somebody may be appending to it.
-    """
-
-    is_live: bool
+    """Records by topic (logical name) and partition."""
 
     @property
     def prefix(self) -> str:
@@ -36,6 +31,10 @@ class History(Protocol):
 
     async def extents(self, topic: str) -> dict[int, Extent]:
         """What each partition holds now."""
+
+    async def settled(self) -> dict[int, int]:
+        """For each partition of the fleet log an offset: what follows from the records before it stands in the
+        outputs by now, if anybody has put it out."""
 
     async def offset_at(self, topic: str, partition: int, time: int) -> int | None:
         """The first offset that was appended at or after this epoch time, in milliseconds; ``None`` if there is
@@ -47,8 +46,6 @@ class History(Protocol):
 
 class KafkaHistory:
     """A cluster; use it with ``async with``. Each partition is read by a connection of its own, once at a time."""
-
-    is_live = True
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
         self.prefix = prefix
@@ -71,6 +68,11 @@ class KafkaHistory:
     async def extents(self, topic: str) -> dict[int, Extent]:
         return await self._reader.extents(topic)
 
+    async def settled(self) -> dict[int, int]:
+        fleet = await self.extents("fleet")
+        await asyncio.sleep(SETTLE)
+        return ends_of(fleet)
+
     async def offset_at(self, topic: str, partition: int, time: int) -> int | None:
         return (await self._reader.offsets_at(topic, time, [partition]))[partition]
 
@@ -88,13 +90,30 @@ class KafkaHistory:
                 yield batch
 
 
-async def extents_of(history: History) -> dict[str, dict[int, Extent]]:
-    """What all topics hold now, by topic: the outputs at least as far as the events and the fleet log are."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a history holds, as of one look at it."""
+
+    topics: dict[str, dict[int, Extent]]
+    """The extents of all partitions, by topic. Nothing in an output stems from beyond the others' ends."""
+    settled: dict[int, int]
+    """See :meth:`History.settled`."""
+
+
+async def look_at(history: History) -> Held:
+    """What all topics hold now.
+
+    Somebody may be appending meanwhile, so what stems from something else is looked at before it.
+    """
+    settled = await history.settled()
+    outputs = {topic: await history.extents(topic) for topic in OUTPUTS}
     fleet = await history.extents("fleet")
-    if history.is_live:
-        await asyncio.sleep(SETTLE)
-    events = await history.extents("events")
-    return {"events": events, "fleet": fleet} | {topic: await history.extents(topic) for topic in OUTPUTS}
+    return Held({"events": await history.extents("events"), "fleet": fleet, **outputs}, settled)
+
+
+def ends_of(extents: Mapping[int, Extent]) -> dict[int, int]:
+    """By partition."""
+    return {partition: extent.end for partition, extent in extents.items()}
 
 
 class Feed:

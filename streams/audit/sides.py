@@ -54,11 +54,11 @@ class IngressSide:
 class FleetSide:
     """One partition of the fleet log."""
 
-    def __init__(self, feed: Feed, fold: FleetFold, place: Place, report: Report) -> None:
+    def __init__(self, feed: Feed, fold: FleetFold, place: Place, report: Report, until: int) -> None:
         self.feed = feed
         self.fold = fold
         self.position = feed.extent.beginning
-        self.until = feed.extent.end
+        self.until = until
         """Nothing from here on is folded now, though it is read."""
         self.place = place
         self._report = report
@@ -138,10 +138,11 @@ class FleetSide:
             plans.judge(self.fold, self.place, record, plan, self._report)
 
     def end(self) -> None:
-        """Plans whose base is no record of this log."""
+        """Plans whose base is no record of this log, among what was folded."""
         for base, waiting in self._plans.items():
             for record, plan in waiting:
-                self._find(Verdict.DIVERGENT, record, "no_such_base", plan, base)
+                if record.offset < self.until:
+                    self._find(Verdict.DIVERGENT, record, "no_such_base", plan, base)
 
     def _find(self, verdict: Verdict, record: Record, reason: str, plan: CoordinationPlan, base: int) -> None:
         details = {"based_on": base}

@@ -28,7 +28,7 @@ from streams.audit import claims
 from streams.audit.claims import Claim, Source
 from streams.audit.extents import offset_in, require_cluster
 from streams.audit.findings import Finding, Report, Verdict
-from streams.audit.history import OUTPUTS, Feed, History, extents_of
+from streams.audit.history import OUTPUTS, Feed, History, look_at
 from streams.audit.lanes import Lane, digest_of
 from streams.audit.moments import BEGINNING, NOW, Moment
 from streams.audit.sides import FleetSide, IngressSide, parted
@@ -70,6 +70,8 @@ class Verification:
         self._ingress: dict[int, IngressSide] = {}
         self._fleet: dict[int, FleetSide] = {}
         self._outputs: dict[Place, Feed] = {}
+        self._settled: dict[int, int] = {}
+        """Offsets of the fleet log before which all that follows has been put out."""
         self._partitions: dict[str, int] = {}
         self._begins_late: set[Place] = set()
 
@@ -93,9 +95,9 @@ class Verification:
         """Verify what the history holds and what is appended to it, until there is enough.
 
         Args:
-            passed: Is told again and again up to where everything is judged. hold: Seconds for which records of
-            the fleet log are left to rest, so that plans based on them are there
-                when they are folded.
+            passed: Is told again and again up to where everything is judged.
+            hold: Seconds for which records of the fleet log are left to rest, so that plans based on them are
+                there when they are folded.
             pause: Seconds between two looks at what has come.
         """
         try:
@@ -108,8 +110,8 @@ class Verification:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(enough.wait(), pause)
                 await self._extend()
-            for fleet in self._fleet.values():
-                fleet.until = fleet.feed.extent.end
+            for partition, fleet in self._fleet.items():
+                fleet.until = self._settled[partition]
             await self._pass()
             await self._finish()
         finally:
@@ -146,7 +148,8 @@ class Verification:
 
     async def _open(self) -> None:
         history = self._history
-        extents = await extents_of(history)
+        held = await look_at(history)
+        self._settled, extents = held.settled, held.topics
         fleet = extents["fleet"]
         self._partitions = {topic: len(found) for topic, found in extents.items()}
         counts = {"events": len(extents["events"]), "fleet": len(fleet)}
@@ -169,10 +172,10 @@ class Verification:
         for partition, extent in fleet.items():
             place = self._place("fleet", partition)
             fold = FleetFold(partition, counts["events"], place.topic)
-            side = self._fleet[partition] = FleetSide(
-                Feed(history, "fleet", partition, extent), fold, place, self.report
+            until = min(self.report.ends.get(place, extent.end), self._settled[partition])
+            self._fleet[partition] = FleetSide(
+                Feed(history, "fleet", partition, extent), fold, place, self.report, until
             )
-            side.until = self.report.ends.get(place, extent.end)
         self._total = sum(
             extent.end - extent.beginning for found in (extents["events"], fleet) for extent in found.values()
         )
@@ -199,7 +202,9 @@ class Verification:
 
     async def _extend(self) -> None:
         """See what has come."""
-        for topic, found in (await extents_of(self._history)).items():
+        held = await look_at(self._history)
+        self._settled = held.settled
+        for topic, found in held.topics.items():
             for partition, extent in found.items():
                 if topic == "events":
                     self._ingress[partition].feed.extend(extent.end)
@@ -216,7 +221,8 @@ class Verification:
         rests = round((time.time() - seconds) * 1_000)
         for partition, fleet in self._fleet.items():
             young = await self._history.offset_at("fleet", partition, rests)
-            fleet.until = fleet.feed.extent.end if young is None else max(young, fleet.position)
+            settled = self._settled[partition]
+            fleet.until = settled if young is None else max(min(young, settled), fleet.position)
 
     def _cut(self) -> Cut:
         """Up to where everything is read that is judged."""

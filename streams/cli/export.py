@@ -55,7 +55,7 @@ def export(
     if json:
         import msgspec
 
-        console.print_json(msgspec.to_builtins(manifest))
+        console.print_json(msgspec.to_builtins(manifest, str_keys=True))
         return
     rows = [
         [
@@ -80,5 +80,5 @@ async def _export(settings: Settings, directory: Path, start: Moment, end: Momen
     from streams.cli.version import PACKAGE, installed
 
     async with opened(settings, None, "exporting") as (history, progress):
-        extents = await extents_between(history, start, end)
-        return await write(history, extents, directory, f"{PACKAGE} {installed(PACKAGE)}", progress)
+        held = await extents_between(history, start, end)
+        return await write(history, held, directory, f"{PACKAGE} {installed(PACKAGE)}", progress)

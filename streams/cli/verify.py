@@ -186,7 +186,7 @@ def show(report: Report) -> None:
     if any(report.ahead.values()):
         console.note(
             f"not judged, since nothing behind them has been forwarded yet: {report.ahead['events']:,} events, "
-            f"and {report.ahead['facts']:,} facts that follow from others"
+            f"{report.ahead['facts']:,} facts that follow from others, and {report.ahead['outputs']:,} outputs"
         )
     if len(report.findings) > _SHOWN:
         console.note(f"{len(report.findings) - _SHOWN:,} more; --json has them")

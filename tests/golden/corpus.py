@@ -18,7 +18,7 @@ from typing import Any
 
 from streams.audit.archive import Archive
 from streams.audit.export import write
-from streams.audit.history import History, extents_of
+from streams.audit.history import History, look_at
 from streams.audit.verify import Verification
 
 ROOT = Path(__file__).parent
@@ -64,7 +64,7 @@ def make(version: str) -> None:
         recorded = Life(seed=7, agents=12, misled_at=misled_at).live(seconds=60)
 
         async def archive(history: History = recorded, directory: Path = directory) -> None:
-            await write(history, await extents_of(history), directory, f"coordinator-agent {version}")
+            await write(history, await look_at(history), directory, f"coordinator-agent {version}")
 
         asyncio.run(archive())
         found = found_in(Archive.open(directory))

@@ -13,6 +13,7 @@ from models.fleet_records import CoordinationPlan
 from models.fold import LogRecord, Output, Record
 from models.ingress import IngressFold
 from models.partition import partition_of
+from streams.audit.history import ends_of
 from streams.planner import FleetSnapshot, WaterFillPlanner, encode_plan, snapshot
 from streams.reader import Extent
 
@@ -26,7 +27,6 @@ class Recorded:
     """Records by topic and partition; implements ``streams.audit.history.History``."""
 
     prefix = "coordinator."
-    is_live = False
 
     def __init__(self) -> None:
         self.topics: dict[tuple[str, int], list[LogRecord]] = {
@@ -48,6 +48,9 @@ class Recorded:
                 end = self.ends.get((name, partition), records[-1].offset + 1 if records else 0)
                 found[partition] = Extent(self.beginnings.get((name, partition), 0), end)
         return found
+
+    async def settled(self) -> dict[int, int]:
+        return ends_of(await self.extents("fleet"))
 
     async def offset_at(self, topic: str, partition: int, time: int) -> int | None:
         late = (record.offset for record in self.topics[topic, partition] if record.timestamp >= time)

@@ -24,6 +24,7 @@ from streams.audit.verify import Verification
 from streams.errors import ConfigurationError
 from streams.reader import Extent
 from tests.unit.streams.audit.recorded import START, Recorded, lived
+from tests.unit.streams.audit.test_verify import Running
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,15 @@ def test_it_is_verified_as_the_topics_are(lived_through: tuple[Recorded, Path]) 
     report = verified(Archive.open(lived_through[1]))
     assert report.verified
     assert report.counts == verified(lived_through[0]).counts
+
+
+def test_one_that_was_written_beside_a_coordinator_is_verified(tmp_path: Path) -> None:
+    asyncio.run(archived(Running(lived(seconds=30), 12), tmp_path / "all"))
+    opened = Archive.open(tmp_path / "all")
+    assert any(opened.manifest.settled[file.partition] < file.end for file in opened.manifest.topics["fleet"])
+    report = verified(opened)
+    assert report.verified, report.findings[:3]
+    assert report.ahead["outputs"]
 
 
 def test_what_was_altered_before_is_found_in_it(tmp_path: Path) -> None:

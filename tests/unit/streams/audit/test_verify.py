@@ -352,3 +352,41 @@ def test_what_came_last_is_left_to_rest(recorded: Recorded) -> None:
     assert abs((passed[0].get(place) or 0) - young) <= 40, "give or take what the clock did meanwhile"
     assert report.verified, "at the end all is judged"
     assert counted(report) == counted(verified(recorded))
+
+
+class Running(Growing):
+    """One that is written while somebody asks how far it is: each look finds a second more."""
+
+    async def extents(self, topic: str) -> dict[int, Extent]:
+        found = await super().extents(topic)
+        self.until += 1_000
+        return found
+
+
+@pytest.mark.parametrize("second", [6, 15, 24])
+def test_what_is_put_out_while_it_is_asked_how_far_it_is_is_nobodys_forgery(
+    recorded: Recorded, second: int
+) -> None:
+    report = verified(Running(recorded, second))
+    assert report.verified, report.findings[:3]
+    assert report.ahead["outputs"]
+
+
+@pytest.mark.parametrize("second", [6, 15])
+def test_what_is_put_out_while_a_history_is_followed_is_nobodys_forgery(
+    recorded: Recorded, second: int
+) -> None:
+    running = Running(recorded, second)
+
+    async def follow() -> Report:
+        enough = asyncio.Event()
+
+        def grow(cut: Cut) -> None:
+            if running.until > START + 60_000:
+                enough.set()
+
+        return await Verification(running).follow(enough, grow, pause=0)
+
+    report = asyncio.run(follow())
+    assert report.verified, report.findings[:3]
+    assert counted(report) == counted(verified(recorded))
