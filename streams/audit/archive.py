@@ -11,22 +11,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from models.fold import Headers, LogRecord, Record
-from streams.audit.history import OUTPUTS, ends_of
+from streams.audit.history import ends_of
 from streams.errors import ConfigurationError, StreamsError
 from streams.reader import Extent
 
-if TYPE_CHECKING:
-    pass
-
 FORMAT = 1
 MANIFEST = "manifest.json"
-TOPICS = ("events", "fleet", *OUTPUTS)
-BATCH = 10_000
+_BATCH = 10_000
 
 
 class ArchiveDamaged(StreamsError):
@@ -246,7 +242,7 @@ class Archive:
         names = ["offset", "timestamp", "key", "value", "headers"]
         try:
             return [
-                _records(batch) for batch in parquet.iter_batches(BATCH, row_groups=[group], columns=names)
+                _records(batch) for batch in parquet.iter_batches(_BATCH, row_groups=[group], columns=names)
             ]
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(file, error) from error

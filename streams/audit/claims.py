@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from models.codec import object_in
 from models.dead_letters import ORIGIN_HEADER
 from models.fold import Output, Record
+from models.partition import partition_of
 
 Source: TypeAlias = tuple[Literal["events", "fleet"], int]
 """The fold that put something out: that of a partition of the events, or of the fleet log."""
@@ -41,14 +41,14 @@ def of_fleet_record(value: dict[str, Any]) -> Claim | None:
     return None
 
 
-def of_output(record: Record, place_of: Callable[[str], int], events: str, fleet: str) -> Claim | None:
+def of_output(record: Record, prefix: str, fleets: int) -> Claim | None:
     """Of a directive, result, report, alert or dead letter.
 
     Args:
-        place_of: The partition of the fleet log that holds a fleet.
-        events: Full name of the events topic.
-        fleet: Full name of the fleet log.
+        prefix: What full names of topics begin with.
+        fleets: How many partitions the fleet log has.
     """
+    events, fleet = prefix + "events", prefix + "fleet"
     headers = dict(record.headers)
     origin = headers.get(ORIGIN_HEADER)
     if origin is not None:
@@ -62,7 +62,9 @@ def of_output(record: Record, place_of: Callable[[str], int], events: str, fleet
     if value.get("topic") == events and isinstance(partition, int):
         return Claim(("events", partition), offset)
     name = value.get("fleet")
-    return Claim(("fleet", place_of(name)), offset) if isinstance(name, str) else None
+    if not isinstance(name, str):
+        return None
+    return Claim(("fleet", partition_of(name.encode(errors="replace"), fleets)), offset)
 
 
 def _of_origin(origin: bytes, events: str, fleet: str) -> Claim | None:

@@ -21,7 +21,7 @@ from streams.audit.archive import (
     raw_name,
     sha256_of,
 )
-from streams.audit.history import Held, History
+from streams.audit.history import Held, History, Progress
 from streams.errors import ConfigurationError
 from streams.reader import Extent
 
@@ -37,7 +37,7 @@ async def write(
     held: Held,
     directory: Path,
     written_by: str,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> Manifest:
     """Write what is held into a new archive.
 
@@ -67,7 +67,7 @@ async def _written(
     held: Held,
     directory: Path,
     written_by: str,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> Manifest:
     total = sum(extent.end - extent.beginning for found in held.topics.values() for extent in found.values())
     done = 0
@@ -128,7 +128,7 @@ async def _write_partition(
     told: Callable[[int], None],
 ) -> RecordsDigest:
     pa = pyarrow_or_say()
-    schema, digest = schema_of(pa), RecordsDigest()
+    schema, digest = _schema(pa), RecordsDigest()
     waiting: list[Record] = []
     with pa.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         async with aclosing(history.batches(topic, partition, extent)) as batches:
@@ -159,7 +159,7 @@ def _table(pa: Any, schema: pa.Schema, topic: str, partition: int, records: Sequ
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def schema_of(pa: Any) -> pa.Schema:
+def _schema(pa: Any) -> pa.Schema:
     header = pa.struct([("name", pa.binary()), ("value", pa.binary())])
     return pa.schema(
         [

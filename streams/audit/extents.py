@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from models.cut import Cut, Place
-from streams.audit.history import Held, History, look_at
-from streams.audit.moments import InLog, Moment, parse_moment
+from streams.audit.history import Held, History, look_at, offset_of_start
+from streams.audit.moments import InLog, Moment, parse_moment, require_cluster
 from streams.errors import ConfigurationError
 from streams.reader import Extent
 
@@ -34,7 +34,9 @@ async def extents_between(history: History, start: Moment, end: Moment) -> Held:
     Raises:
         ConfigurationError: if a cut is of another cluster, or the end is before the start.
     """
-    await require_cluster(history, start, end)
+    cluster = await history.cluster_id()
+    require_cluster(start, cluster)
+    require_cluster(end, cluster)
     found: dict[str, dict[int, Extent]] = {}
     held = await look_at(history)
     for topic, extents in held.topics.items():
@@ -47,14 +49,6 @@ async def extents_between(history: History, start: Moment, end: Moment) -> Held:
                 raise ConfigurationError(f"the end is before the start: {place} from {first} to {last}")
             found[topic][partition] = Extent(first, last)
     return Held(found, {n: min(found["fleet"][n].end, settled) for n, settled in held.settled.items()})
-
-
-async def require_cluster(history: History, *moments: Moment) -> None:
-    """Refuse cuts of another cluster."""
-    cluster = await history.cluster_id()
-    for moment in moments:
-        if isinstance(moment, Cut) and moment.cluster and cluster and moment.cluster != cluster:
-            raise ConfigurationError(f"the cut is of the cluster {moment.cluster}; this one is {cluster}")
 
 
 async def offset_in(
@@ -72,8 +66,5 @@ async def offset_in(
         offset = getattr(extent, otherwise) if named is None else named
     else:
         assert isinstance(moment, InLog)
-        at = None
-        if moment.start.kind == "time":
-            at = await history.offset_at(topic, place.partition, moment.start.number)
-        offset = moment.start.offset(extent.beginning, extent.end, at)
+        offset = await offset_of_start(history, topic, place.partition, extent, moment.start)
     return max(extent.beginning, min(offset, extent.end))

@@ -11,23 +11,20 @@ from typing import Literal, TypeAlias
 
 from models.cut import Place
 from models.fold import Record
-from models.partition import partition_of
 from streams.audit import claims
 from streams.audit.archive import Archive, ArchiveDamaged
-from streams.audit.history import OUTPUTS, History, KafkaHistory
+from streams.audit.history import LOGS, OUTPUTS, History, KafkaHistory, look_at
 from streams.audit.snapshots import Shelf, Snapshot, SnapshotRefused
 from streams.data_directory import DataDirectory
 from streams.engine.changelog import Replay, hash_rows
 from streams.engine.errors import StoreInUse
-from streams.engine.store import LocalStore, StoreDamaged
+from streams.engine.store import LocalStore, StoreDamaged, stores_of
 from streams.errors import ConfigurationError
 from streams.reader import Extent, TopicMissing
 from streams.topics import Layout, changelog_name, check
 
 Kind: TypeAlias = Literal["topic", "log", "changelog", "store", "snapshot", "archive"]
 Status: TypeAlias = Literal["ok", "warning", "bad"]
-LOGS = ("events", "fleet")
-"""What everything else follows from."""
 TABLES = {"agents": "events", "fleet": "fleet"}
 """The folds' tables, by the topics that they read."""
 
@@ -79,8 +76,7 @@ class _Run:
 
 async def logs(history: History) -> AsyncIterator[Checked]:
     """Whether the logs are whole, and outputs and facts stem from what is there."""
-    # What stems from something else first, so that nothing stems from beyond an end only because it is growing.
-    extents = {topic: await history.extents(topic) for topic in (*OUTPUTS, "fleet", "events")}
+    extents = (await look_at(history)).topics
     for topic in (*LOGS, *OUTPUTS):
         for partition, extent in sorted(extents[topic].items()):
             place = Place(history.prefix + topic, partition)
@@ -90,27 +86,20 @@ async def logs(history: History) -> AsyncIterator[Checked]:
                 async for batch in batches:
                     for record in batch:
                         run.add(record)
-                        if topic != "events":
-                            _note_claim(history, topic, record, len(extents["fleet"]), furthest)
+                        claim = _claim_of(history, topic, record, len(extents["fleet"]))
+                        if claim is not None and claim.offset is not None:
+                            furthest[claim.source] = max(furthest.get(claim.source, -1), claim.offset)
             yield _continuity(topic, place, extent, run)
             for finding in _of_claims(history, place, furthest, extents):
                 yield finding
 
 
-def _note_claim(
-    history: History, topic: str, record: Record, fleets: int, furthest: dict[claims.Source, int]
-) -> None:
+def _claim_of(history: History, topic: str, record: Record, fleets: int) -> claims.Claim | None:
+    if topic == "events":
+        return None
     if topic == "fleet":
-        claim = claims.of_fleet_record(claims.value_of(record))
-    else:
-        events, fleet = history.prefix + "events", history.prefix + "fleet"
-
-        def place_of(name: str) -> int:
-            return partition_of(name.encode(errors="replace"), fleets)
-
-        claim = claims.of_output(record, place_of, events, fleet)
-    if claim is not None and claim.offset is not None:
-        furthest[claim.source] = max(furthest.get(claim.source, -1), claim.offset)
+        return claims.of_fleet_record(claims.value_of(record))
+    return claims.of_output(record, history.prefix, fleets)
 
 
 def _continuity(topic: str, place: Place, extent: Extent, run: _Run) -> Checked:
@@ -227,7 +216,7 @@ def stores(directory: Path) -> Iterator[Checked]:
     found = [
         LocalStore(path, table, int(path.name))
         for table in TABLES
-        for path in sorted((directory / "folds" / table).glob("*"))
+        for path in stores_of(directory, table).glob("*")
         if path.name.isdecimal()
     ]
     if not found:

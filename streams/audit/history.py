@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from models.fold import Record
+from streams.offsets import Start
 from streams.reader import Extent, TopicReader
 
+LOGS = ("events", "fleet")
+"""Topics that everything else follows from."""
 OUTPUTS = ("directives", "results", "reports", "alerts", "dead-letters")
 """Topics that hold what the folds put out, and nothing else."""
-
-
+Progress: TypeAlias = Callable[[int, int], None]
+"""Is told how many records are done, of how many."""
 SETTLE = 1.0
 """Seconds in which a running coordinator has put out what follows from a record of the fleet log."""
 
@@ -109,6 +112,12 @@ async def look_at(history: History) -> Held:
     outputs = {topic: await history.extents(topic) for topic in OUTPUTS}
     fleet = await history.extents("fleet")
     return Held({"events": await history.extents("events"), "fleet": fleet, **outputs}, settled)
+
+
+async def offset_of_start(history: History, topic: str, partition: int, extent: Extent, start: Start) -> int:
+    """The offset that a start names in a partition, inside its extent."""
+    at = await history.offset_at(topic, partition, start.number) if start.kind == "time" else None
+    return start.offset(extent.beginning, extent.end, at)
 
 
 def ends_of(extents: Mapping[int, Extent]) -> dict[int, int]:

@@ -82,6 +82,12 @@ def parse_moment(text: str) -> Moment:
     return InLog(span.start)
 
 
+def require_cluster(moment: Moment, cluster: str | None) -> None:
+    """Refuse a cut of another cluster."""
+    if isinstance(moment, Cut) and moment.cluster and cluster and moment.cluster != cluster:
+        raise ConfigurationError(f"the cut is of the cluster {moment.cluster}; this one is {cluster}")
+
+
 def before_directive(text: str) -> BeforeDirective | None:
     """The moment before a directive, if the text can be the id of one."""
     found = _DIRECTIVE.fullmatch(text)

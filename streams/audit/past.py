@@ -12,8 +12,8 @@ from models.cut import Cut, Place
 from models.fleet import FleetFold
 from models.fold import Record
 from models.partition import partition_of
-from streams.audit.history import History
-from streams.audit.moments import NOW, BeforeDirective, EventTime, InLog, Moment, said_of
+from streams.audit.history import History, Progress, offset_of_start
+from streams.audit.moments import NOW, BeforeDirective, EventTime, InLog, Moment, require_cluster, said_of
 from streams.audit.snapshots import (
     NO_SNAPSHOTS,
     Keeper,
@@ -30,7 +30,6 @@ from streams.reader import Extent
 Hear: TypeAlias = Callable[[Sequence[Record]], object]
 ENOUGH = object()
 """Returned by who hears, when it need hear no more: the moment is then what it has heard last."""
-Progress: TypeAlias = Callable[[int, int], None]
 
 
 class HistoryIncomplete(StreamsError):
@@ -128,8 +127,7 @@ class Log:
         return offset
 
     def _of_cut(self, cut: Cut) -> int:
-        if cut.cluster and self.cluster and cut.cluster != self.cluster:
-            raise ConfigurationError(f"the cut is of the cluster {cut.cluster}; this one is {self.cluster}")
+        require_cluster(cut, self.cluster)
         offset = cut.get(self.place)
         if offset is None:
             raise ConfigurationError(
@@ -138,12 +136,9 @@ class Log:
         return offset
 
     async def _of_start(self, start: Start) -> int:
-        at_time: int | None = None
-        if start.kind == "time":
-            at_time = await self.history.offset_at("fleet", self.place.partition, start.number)
         if start.kind == "offset" and start.number > self.extent.end:
             raise ConfigurationError(f"{self.place} ends at offset {self.extent.end}, before {start.number}")
-        return start.offset(self.extent.beginning, self.extent.end, at_time)
+        return await offset_of_start(self.history, "fleet", self.place.partition, self.extent, start)
 
 
 async def fleet_at(
@@ -153,7 +148,7 @@ async def fleet_at(
     snapshots: Snapshots = NO_SNAPSHOTS,
 ) -> Past:
     """The fleet at a moment: :func:`heard` with nobody who listens."""
-    return await heard(log, moment, progress=progress, snapshots=snapshots, since=await log.offset_of(moment))
+    return await heard(log, moment, progress=progress, snapshots=snapshots, since=log.extent.end)
 
 
 async def heard(

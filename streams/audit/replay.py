@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from models.fleet import FleetFold
 from models.fold import Output, Record
 from models.partition import partition_of
-from streams.audit.history import OUTPUTS
+from streams.audit.history import LOGS, OUTPUTS
 from streams.errors import ConfigurationError
 from streams.reader import TopicReader
 from streams.topics import Layout, Partitions, create
@@ -81,12 +81,12 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         async with TopicReader(self._bootstrap, self._source) as reader:
-            topics = ("events", "fleet", *OUTPUTS)
+            topics = (*LOGS, *OUTPUTS)
             self._partitions = {topic: len(await reader.extents(topic)) for topic in topics}
         counts = Partitions(*(self._partitions[topic] for topic in ("events", "fleet", "directives")))
         await create(self._bootstrap, Layout(self._prefix, self._prefix.rstrip("."), counts))
         async with TopicReader(self._bootstrap, self._prefix) as reader:
-            for topic in ("events", "fleet", *OUTPUTS):
+            for topic in (*LOGS, *OUTPUTS):
                 found = await reader.extents(topic)
                 if any(extent.end > 0 for extent in found.values()):
                     self._refuse(topic, "has records already")

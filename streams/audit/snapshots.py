@@ -173,8 +173,7 @@ class Shelf:
 
     def up_to(self, offset: int, fleet_time: int | None = None) -> Iterator[Snapshot]:
         """Those that do not go beyond the offset (nor have reached a fleet time), the latest first."""
-        found = [] if self._directory is None else self.all()
-        for snapshot in reversed(found):
+        for snapshot in reversed(self.all()):
             if snapshot.offset <= offset and (fleet_time is None or snapshot.fleet_time < fleet_time):
                 yield snapshot
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -26,11 +26,11 @@ from models.ingress import IngressFold
 from models.partition import partition_of
 from streams.audit import claims
 from streams.audit.claims import Claim, Source
-from streams.audit.extents import offset_in, require_cluster
+from streams.audit.extents import offset_in
 from streams.audit.findings import Finding, Report, Verdict
-from streams.audit.history import OUTPUTS, Feed, History, look_at
+from streams.audit.history import OUTPUTS, Feed, History, Progress, look_at
 from streams.audit.lanes import Lane, digest_of
-from streams.audit.moments import BEGINNING, NOW, Moment
+from streams.audit.moments import BEGINNING, NOW, Moment, require_cluster
 from streams.audit.sides import FleetSide, IngressSide, parted
 from streams.reader import Extent
 
@@ -38,8 +38,6 @@ FACTS, SENT = "facts", "outputs"
 
 HOLD = 15.0
 """Seconds that records of the fleet log rest before they are folded, while it is being written."""
-
-Progress = Callable[[int, int], None]
 
 
 class Verification:
@@ -133,7 +131,7 @@ class Verification:
             self._tell()
 
     async def _close(self) -> None:
-        for feed in self._feeds():
+        for feed in (*(side.feed for side in self._sides()), *self._outputs.values()):
             await feed.close()
 
     @property
@@ -153,6 +151,7 @@ class Verification:
         fleet = extents["fleet"]
         self._partitions = {topic: len(found) for topic, found in extents.items()}
         counts = {"events": len(extents["events"]), "fleet": len(fleet)}
+        self._cluster = await history.cluster_id()
         await self._limit(extents)
         for topic, found in extents.items():
             for partition, extent in found.items():
@@ -176,10 +175,6 @@ class Verification:
             self._fleet[partition] = FleetSide(
                 Feed(history, "fleet", partition, extent), fold, place, self.report, until
             )
-        self._total = sum(
-            extent.end - extent.beginning for found in (extents["events"], fleet) for extent in found.values()
-        )
-        self._cluster = await history.cluster_id()
         self.report.cut = self._cut()
         for topic in ("events", "fleet"):
             for partition, extent in extents[topic].items():
@@ -187,7 +182,8 @@ class Verification:
 
     async def _limit(self, extents: Mapping[str, Mapping[int, Extent]]) -> None:
         """Find out which records are to be judged."""
-        await require_cluster(self._history, self._since, self._until)
+        for moment in (self._since, self._until):
+            require_cluster(moment, self._cluster)
         report = self.report
         for topic, found in extents.items():
             for partition, extent in found.items():
@@ -212,8 +208,6 @@ class Verification:
                     self._fleet[partition].feed.extend(extent.end)
                 else:
                     self._outputs[self._place(topic, partition)].extend(extent.end)
-        sides: list[IngressSide | FleetSide] = [*self._ingress.values(), *self._fleet.values()]
-        self._total = sum(side.feed.extent.end - side.feed.extent.beginning for side in sides)
         self.report.cut = self._cut()
 
     async def _hold(self, seconds: float) -> None:
@@ -250,13 +244,18 @@ class Verification:
     def _place(self, topic: str, partition: int) -> Place:
         return Place(self._history.prefix + topic, partition)
 
-    def _feeds(self) -> list[Feed]:
-        sides: list[IngressSide | FleetSide] = [*self._ingress.values(), *self._fleet.values()]
-        return [*(side.feed for side in sides), *self._outputs.values()]
+    def _sides(self) -> Iterator[IngressSide | FleetSide]:
+        yield from self._ingress.values()
+        yield from self._fleet.values()
+
+    @property
+    def _total(self) -> int:
+        """Records of events and fleet log."""
+        return sum(side.feed.extent.end - side.feed.extent.beginning for side in self._sides())
 
     def _tell(self) -> None:
-        sides: list[IngressSide | FleetSide] = [*self._ingress.values(), *self._fleet.values()]
-        self._progress(sum(side.position - side.feed.extent.beginning for side in sides), self._total)
+        done = sum(side.position - side.feed.extent.beginning for side in self._sides())
+        self._progress(done, self._total)
 
     # -- what should be there
 
@@ -347,11 +346,7 @@ class Verification:
         self.report.add(Finding(Verdict.DIVERGENT, check, place, record.offset, "added", identity(record)))
 
     def _claim_of(self, record: Record) -> Claim | None:
-        events, fleet = (self._history.prefix + topic for topic in ("events", "fleet"))
-        return claims.of_output(record, self._fleet_place, events, fleet)
-
-    def _fleet_place(self, name: str) -> int:
-        return partition_of(name.encode(errors="replace"), self._partitions["fleet"])
+        return claims.of_output(record, self._history.prefix, self._partitions["fleet"])
 
     # -- the end
 
@@ -384,8 +379,9 @@ class Verification:
                 if claim is None or claim.offset is None or self._is_folded(claim):
                     continue
                 kind, partition = claim.source
-                end = self.report.ends.get(self._place("events", partition), claim.offset + 1)
-                if kind == "events" and claim.offset < end:  # the fleet log is folded as far as it is to be
+                if kind == "events" and not self._is_beyond(
+                    claim
+                ):  # the fleet log is folded as far as it is to be
                     await self._ingress[partition].reach(claim.offset)
                     moved = True
             await self._drain()

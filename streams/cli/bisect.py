@@ -10,11 +10,9 @@ from streams.cli import console
 from streams.cli.options import Archived, Bootstrap, Fleet, Json, Prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from models.fleet import FleetFold
-    from models.fold import Record
     from streams.audit.bisect import Found
     from streams.audit.moments import Moment
     from streams.audit.past import Past
@@ -87,25 +85,22 @@ async def _bisected(
     archive: Path | None,
     monotone: bool,
 ) -> tuple[Past, Found | None]:
-    from streams.audit import past
     from streams.audit.bisect import Seeker, last_false
-    from streams.cli.looking_back import opened, snapshots_of
+    from streams.audit.past import Log
+    from streams.cli.looking_back import heard_from, opened, snapshots_of
 
-    seekers: list[Seeker] = []
+    def seeking(fold: FleetFold, first: int) -> Seeker:
+        return Seeker(fold, fleet, predicate, first)
+
     snapshots = snapshots_of(settings)
     async with opened(settings, archive, "looking for it") as (history, progress):
-        log = await past.Log.of(history, fleet)
+        log = await Log.of(history, fleet)
         first = await log.offset_of(start)
         if monotone:
             first = last_false(log, snapshots, predicate, first, await log.offset_of(end))
-
-        def listening(fold: FleetFold) -> Callable[[Sequence[Record]], object]:
-            seekers.append(Seeker(fold, fleet, predicate, first))
-            return seekers[-1].hear
-
-        found = await past.heard(log, end, listening, progress, snapshots, first)
-    seekers[-1].end()
-    return found, seekers[-1].found
+        past, seeker = await heard_from(log, first, seeking, end, progress, snapshots)
+    seeker.end()
+    return past, seeker.found
 
 
 def _as_json(where: str, past: Past, found: Found | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from models.fold import Record
     from streams.audit.history import History
     from streams.audit.moments import Moment
-    from streams.audit.past import Past
+    from streams.audit.past import Log, Past
     from streams.audit.snapshots import Snapshots
     from streams.settings import Settings
 
@@ -99,22 +99,34 @@ async def heard(
     Returns:
         Where the log was folded to, and the listener.
     """
-    from streams.audit import past
     from streams.audit.moments import NOW
+    from streams.audit.past import Log
+
+    async with opened(settings, archive, _FOLDING) as (history, progress):
+        log = await Log.of(history, fleet)
+        first = 0 if since is None else await log.offset_of(since)
+        told = progress if watched else _untold
+        return await heard_from(log, first, make, moment or NOW, told, snapshots_of(settings))
+
+
+async def heard_from(
+    log: Log,
+    first: int,
+    make: Callable[[FleetFold, int], L],
+    moment: Moment,
+    progress: Callable[[int, int], None],
+    snapshots: Snapshots,
+) -> tuple[Past, L]:
+    """Likewise, of a log that is open, from an offset on."""
+    from streams.audit import past
 
     listeners: list[L] = []
-    first = 0
 
     def listening(fold: FleetFold) -> Callable[[Sequence[Record]], object]:
         listeners.append(make(fold, first))
         return listeners[-1].hear
 
-    async with opened(settings, archive, _FOLDING) as (history, progress):
-        log = await past.Log.of(history, fleet)
-        if since is not None:
-            first = await log.offset_of(since)
-        told = progress if watched else _untold
-        found = await past.heard(log, moment or NOW, listening, told, snapshots_of(settings), first)
+    found = await past.heard(log, moment, listening, progress, snapshots, first)
     return found, listeners[-1]
 
 

@@ -99,7 +99,7 @@ async def _verify(
     began = time.monotonic(), time.process_time()
     async with opened(settings, archive, "verifying") as (history, progress):
         if follow:
-            report = await _followed(Verification(history, _untold, start, end, _teller(json)))
+            report = await _followed(Verification(history, since=start, until=end, told=_teller(json)))
         else:
             report = await Verification(history, progress, start, end).run()
     spent = time.process_time() - began[1]
@@ -141,10 +141,6 @@ def _teller(json: bool) -> Callable[[Finding], None]:
             console.out().print(_line(finding))
 
     return tell
-
-
-def _untold(done: int, total: int) -> None:
-    """Who follows is told where it is otherwise."""
 
 
 def verified_with() -> dict[str, Any]:

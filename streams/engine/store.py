@@ -84,6 +84,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_meta = msgspec.msgpack.Decoder(StoreMeta).decode
 
 
+def stores_of(data_dir: Path, table: str) -> Path:
+    """Where the stores of a table are, each in a directory that is named by its partition."""
+    return data_dir / "folds" / table
+
+
 class LocalStore:
     """The rows of one partition of one table in ``directory``."""
 

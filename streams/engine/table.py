@@ -14,7 +14,7 @@ from models.fold import Fold, Output, Record
 from streams.engine.batches import RecordBatch
 from streams.engine.checkpoint import Checkpointer
 from streams.engine.restore import Restorer, Source
-from streams.engine.store import LocalStore
+from streams.engine.store import LocalStore, stores_of
 from streams.engine.task import PartitionTask
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class FoldTable(FaustTable):
                 changelog=self.changelog_topic_name,
                 make_fold=self.make_fold,
                 open_store=lambda partition: LocalStore(
-                    settings.data_dir / "folds" / self.name / str(partition), self.name, partition
+                    stores_of(settings.data_dir, self.name) / str(partition), self.name, partition
                 ),
                 trust_store_for=settings.compaction_lag,
             ),
