@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from models.fleet import FleetFold
+    from streams.audit.past import Past
     from streams.settings import Settings
 
 
@@ -24,19 +25,26 @@ def read(settings: Settings, directive_id: str) -> dict[str, Any]:
     import asyncio
 
     from streams.audit.cause import Cause
-    from streams.audit.moments import before_directive
+    from streams.audit.moments import NOW, before_directive
+    from streams.audit.past import Log
     from streams.cli.http import NotFound
-    from streams.cli.looking_back import heard
+    from streams.cli.looking_back import FOLDING, heard_from, opened, snapshots_of
     from streams.errors import ConfigurationError
 
     moment = before_directive(directive_id)
     if moment is None:
         raise ConfigurationError(f"{directive_id!r} is no directive's id; one looks like default.1834.0")
 
+    async def sought() -> tuple[Past, Cause]:
+        async with opened(settings, None, FOLDING) as (history, progress):
+            log = await Log.of(history, moment.fleet)
+            first = min(moment.offset, log.extent.end)
+            return await heard_from(log, first, seek, NOW, progress, snapshots_of(settings))
+
     def seek(fold: FleetFold, first: int) -> Cause:
         return Cause(fold, moment.fleet, moment.offset, directive_id)
 
-    past, cause = asyncio.run(heard(settings, moment.fleet, seek, since=moment))
+    past, cause = asyncio.run(sought())
     if cause.directive is None:
         raise NotFound(
             f"no directive {directive_id!r} was ever given: the fleet log has none at {moment.offset}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from streams.audit.snapshots import Snapshots
     from streams.settings import Settings
 
-_FOLDING = "folding the fleet log"
+FOLDING = "folding the fleet log"
 
 
 class Listener(Protocol):
@@ -74,7 +74,7 @@ async def folded(
     from streams.audit.moments import NOW
     from streams.audit.past import Log, fleet_at
 
-    async with opened(settings, archive, _FOLDING) as (history, progress):
+    async with opened(settings, archive, FOLDING) as (history, progress):
         log = await Log.of(history, fleet)
         return await fleet_at(log, moment or NOW, progress, snapshots_of(settings))
 
@@ -102,7 +102,7 @@ async def heard(
     from streams.audit.moments import NOW
     from streams.audit.past import Log
 
-    async with opened(settings, archive, _FOLDING) as (history, progress):
+    async with opened(settings, archive, FOLDING) as (history, progress):
         log = await Log.of(history, fleet)
         first = 0 if since is None else await log.offset_of(since)
         told = progress if watched else _untold

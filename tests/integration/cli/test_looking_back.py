@@ -85,6 +85,16 @@ async def test_a_replay_can_be_piped_from_anywhere_to_anywhere(
     assert sum(brought) > 3
 
 
+async def test_a_directive_that_was_never_given_has_no_cause(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    await recorded(kafka, topic_prefix)
+    for name in ("default.2.7", "default.99999.0"):
+        told = await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, "explain", "directive", name)
+        assert told.returncode == 1
+        assert f"no directive '{name}' was ever given" in told.stderr
+
+
 async def test_what_nobody_said_is_found(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     """The fleet log has facts, and the events from which they should stem are none."""
     await recorded(kafka, topic_prefix)
