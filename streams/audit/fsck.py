@@ -1,5 +1,5 @@
 """Looking at everything that is kept: topics and their settings, the logs' continuity, changelogs, local stores,
-snapshots, archives. Whatever is found says what to do about it; nothing is mended, and nothing written."""
+snapshots, archives. Whatever is found says what to do about it; nothing is mended."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ async def logs(history: History) -> AsyncIterator[Checked]:
                         claim = _claim_of(history, topic, record, len(extents["fleet"]))
                         if claim is not None and claim.offset is not None:
                             furthest[claim.source] = max(furthest.get(claim.source, -1), claim.offset)
-            yield _continuity(topic, place, extent, run)
+            for finding in _continuity(topic, place, extent, run):
+                yield finding
             for finding in _of_claims(history, place, furthest, extents):
                 yield finding
 
@@ -102,10 +103,11 @@ def _claim_of(history: History, topic: str, record: Record, fleets: int) -> clai
     return claims.of_output(record, history.prefix, fleets)
 
 
-def _continuity(topic: str, place: Place, extent: Extent, run: _Run) -> Checked:
-    name = str(place)
+def _continuity(topic: str, place: Place, extent: Extent, run: _Run) -> Iterator[Checked]:
+    name, faults = str(place), 0
     if topic in LOGS and extent.beginning > 0:
-        return Checked(
+        faults += 1
+        yield Checked(
             "log",
             name,
             "warning",
@@ -113,7 +115,8 @@ def _continuity(topic: str, place: Place, extent: Extent, run: _Run) -> Checked:
             "set retention.ms=-1 (coordinator topics check tells), and export what there is: coordinator export",
         )
     if run.backwards:
-        return Checked(
+        faults += 1
+        yield Checked(
             "log",
             name,
             "bad",
@@ -121,15 +124,17 @@ def _continuity(topic: str, place: Place, extent: Extent, run: _Run) -> Checked:
             "set message.timestamp.type=LogAppendTime (coordinator topics check); what is there stays as it is",
         )
     if run.gaps and topic != "events":
-        return Checked(
+        faults += 1
+        yield Checked(
             "log",
             name,
             "bad",
             f"{run.gaps:,} offsets from {run.first_gap:,} on hold no record",
             "records were deleted or the topic is compacted: see coordinator topics check and coordinator verify",
         )
-    without = f", {run.gaps:,} offsets without any, as transactions leave them" if run.gaps else ""
-    return Checked("log", name, "ok", f"{run.records:,} records{without}")
+    if not faults:
+        without = f", {run.gaps:,} offsets without any, as transactions leave them" if run.gaps else ""
+        yield Checked("log", name, "ok", f"{run.records:,} records{without}")
 
 
 def _of_claims(

@@ -28,7 +28,10 @@ def export(
         ),
     ] = "beginning",
     end: Annotated[
-        str, typer.Option("--to", metavar="WHEN", help="now, a time, or a cut; what is there is left out.")
+        str,
+        typer.Option(
+            "--to", metavar="WHEN", help="now, a time, or a cut: the first records that are left out."
+        ),
     ] = "now",
     json: Json = False,
     bootstrap: Bootstrap = None,
@@ -37,7 +40,7 @@ def export(
     """Write all topics into Parquet files (zstd), with a manifest: cuts, counts, and digests of the records.
 
     The archive holds every record byte for byte. It can be verified without Kafka (coordinator verify --archive),
-    looked back into (--archive of state, diff, story, replay), and queried by whatever reads Parquet.
+    looked back into (--archive of state, diff, story, bisect, replay), and queried by whatever reads Parquet.
 
     [bold]Examples[/]
 

@@ -31,7 +31,7 @@ def fsck(
     prefix: Prefix = None,
     archive: Archived = None,
 ) -> None:
-    """Look at everything that is kept, and say what to do about what is wrong; nothing is mended or written.
+    """Look at everything that is kept, and say what to do about what is wrong; nothing is mended.
 
     Topics: their settings. Logs: whether records are missing, stand in order, and stem from what is there.
     Changelogs and local stores: whether they give a state that proves itself, of this log. Snapshots: whether

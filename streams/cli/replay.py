@@ -49,7 +49,7 @@ def replay(
     """Fold the fleet log again, record by record, and show what each one is and what was put out because of it.
 
     The same records give the same bytes: directives, results, reports and alerts. It joins no consumer group, and
-    unless --into names topics of its own it writes nothing.
+    unless --into names topics of its own it writes nothing into the cluster.
 
     [bold]Examples[/]
 

@@ -68,6 +68,14 @@ def test_a_log_that_lost_its_beginning(history: Recorded) -> None:
     assert fsck.worst(found) == "warning"
 
 
+def test_a_log_that_lost_its_beginning_and_more(history: Recorded) -> None:
+    history.beginnings["fleet", 1] = 7
+    history.drop("fleet", (1, 20))
+    found = all_of(fsck.logs(history))
+    assert [status for _, status, _ in wrong(found)] == ["warning", "bad"]
+    assert fsck.worst(found) == "bad"
+
+
 def test_records_that_are_gone(history: Recorded) -> None:
     for place in (12, 5, 5):
         history.drop("directives", (0, place))
