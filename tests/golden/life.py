@@ -16,11 +16,10 @@ from models.fleet.feasibility import feasibility
 from models.fleet_records import CoordinationPlan, ProposedDirective
 from streams.planner import FleetSnapshot, WaterFillPlanner
 from streams.planner.coordination import Rounds
+from tests.support.lives import SKILLS, traits, wants, wishes
 from tests.unit.streams.audit.recorded import BUDGET, EVENTS, START, Coordinator, Recorded
 
 FLEETS = ("default", "north")
-_SKILLS = ("cut", "drill", "fly", "see", "weld")
-_ZONES = (None, "east", "north", "west")
 _POLICY = {
     "planning": {"preemption": 3, "tenants": {"x": 3}, "ageing": 60, "quotas": {"y": {"slots": 9}}},
     "rebalancing": {"moves": 3, "interval": 1, "load_memory": 3, "cool_down": 1, "start": 0.05},
@@ -113,13 +112,9 @@ class Life:
             type="agent_registered",
             fleet=fleet,
             agent_id=f"a{number}",
-            capabilities=chance.sample(_SKILLS, chance.randint(2, 5)),
+            capabilities=chance.sample(SKILLS, chance.randint(2, 5)),
             slots=chance.choice([1, 2, 4]),
-            zone=chance.choice(_ZONES),
-            labels=chance.choice([{}, {"disk": "ssd"}, {"disk": "hdd", "rack": "r1"}, {"rack": "r2"}]),
-            resources=chance.choice([{}, {}, {"gpu": 2}, {"gpu": 0.5}]),
-            incarnation=self.coordinator.now - 1_763_000_000_000,
-            only=chance.choice([{}, {}, {}, {"tenants": ["x"]}, {"capabilities": ["see", "weld"]}]),
+            **traits(chance, self.coordinator.now - 1_763_000_000_000),
         )
 
     def beat(self, fleet: str, number: int) -> None:
@@ -144,25 +139,10 @@ class Life:
 
     def task(self) -> dict[str, object]:
         chance = self.chance
-        special: list[dict[str, object]] = [
-            {},
-            {},
-            {"prefer": {"zone": "east"}},
-            {"prefer": {"labels": {"disk": "ssd"}}},
-            {"requires": {"capabilities": ["see"], "resources": {"gpu": 0.5}}},
-            {"slots": 2},
-            {"spread": {"group": f"g{chance.randint(0, 3)}", "by": chance.choice(["agent", "zone"])}},
-            {"spread": {"group": f"h{chance.randint(0, 3)}", "by": "labels.rack", "most": 2}},
-            {"coalition": {"cover": chance.sample(_SKILLS, 3)}},
-            {"coalition": {"roles": [{"role": "x", "count": 2}, {"role": "y", "capabilities": ["fly"]}]}},
-            {"deadline": (self.coordinator.now + chance.randint(1, 20_000)) / 1000},
-            {"requires": {"capabilities": ["sing"]}},
-        ]
+        sing = {"requires": {"capabilities": ["sing"]}}
+        special = [{}, {}, *wishes(chance, self.coordinator.now), sing]
         return {
-            "requires": {"capabilities": chance.sample(_SKILLS, chance.randint(0, 2))},
-            "size": chance.choice([0.1, 1.0, 1.05, 3.3, 8.0]),
-            "priority": chance.randint(2, 8),
-            "tenant": chance.choice([None, "x", "y"]),
+            **wants(chance),
             "ack_timeout": chance.choice([3, 10]),
             "run_timeout": chance.choice([6, 60]),
             "payload": chance.choice([None, 0.1, {"words": ["ä", "\u2028", "\U0001f916"]}, [1, [2, {}]]]),

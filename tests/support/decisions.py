@@ -18,10 +18,9 @@ from models.fold import LogRecord, Output
 from streams.planner import WaterFillPlanner, encode_plan, snapshot
 from streams.planner.coordination import Rounds
 from streams.planner.placement import DEFAULT_BUDGET
+from tests.support.lives import SKILLS, traits, wants, wishes
 
 _START = 1_763_800_000_000
-_SKILLS = ("cut", "drill", "fly", "see", "weld")
-_ZONES = (None, "east", "north", "west")
 _POLICY = {
     "planning": {"preemption": 3, "tenants": {"x": 3}, "ageing": 60, "quotas": {"y": {"slots": 30}}},
     "rebalancing": {"moves": 5, "interval": 1, "load_memory": 3, "cool_down": 1, "start": 0.05},
@@ -67,39 +66,15 @@ class _Life:
         self.fact(
             "agent_registered",
             agent_id=f"a{number}",
-            capabilities=chance.sample(_SKILLS, chance.randint(1, 4)),
+            capabilities=chance.sample(SKILLS, chance.randint(1, 4)),
             slots=chance.choice([1, 2, 4, 7]),
-            zone=chance.choice(_ZONES),
-            labels=chance.choice([{}, {"disk": "ssd"}, {"disk": "hdd", "rack": "r1"}, {"rack": "r2"}]),
-            resources=chance.choice([{}, {}, {"gpu": 2}, {"gpu": 0.5}]),
-            incarnation=self._offset,
-            only=chance.choice([{}, {}, {}, {"tenants": ["x"]}, {"capabilities": ["see", "weld"]}]),
+            **traits(chance, self._offset),
         )
 
     def task(self) -> dict[str, object]:
         chance = self.chance
-        special: list[dict[str, object]] = [
-            {},
-            {},
-            {},
-            {"prefer": {"zone": "east"}},
-            {"prefer": {"labels": {"disk": "ssd"}}},
-            {"requires": {"capabilities": ["see"], "resources": {"gpu": 0.5}}},
-            {"slots": 2},
-            {"spread": {"group": f"g{chance.randint(0, 3)}", "by": chance.choice(["agent", "zone"])}},
-            {"spread": {"group": f"h{chance.randint(0, 3)}", "by": "labels.rack", "most": 2}},
-            {"coalition": {"cover": chance.sample(_SKILLS, 3)}},
-            {"coalition": {"roles": [{"role": "x", "count": 2}, {"role": "y", "capabilities": ["fly"]}]}},
-            {"deadline": (self.now + chance.randint(1, 20_000)) / 1000},
-        ]
-        return {
-            "requires": {"capabilities": chance.sample(_SKILLS, chance.randint(0, 2))},
-            "size": chance.choice([0.1, 1.0, 1.05, 3.3, 8.0]),
-            "priority": chance.randint(2, 8),
-            "tenant": chance.choice([None, "x", "y"]),
-            "payload": chance.random(),
-            **chance.choice(special),
-        }
+        special = [{}, {}, {}, *wishes(chance, self.now)]
+        return {**wants(chance), "payload": chance.random(), **chance.choice(special)}
 
     def happen(self, calm: bool) -> None:
         """What goes wrong now and then; after that only new agents come."""
