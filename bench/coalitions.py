@@ -25,7 +25,7 @@ from rich.table import Table
 
 from bench.environments import answer_of
 from bench.instances import BadInstance, read_json
-from bench.program import cpu_milliseconds, fail
+from bench.program import AsJson, cpu_milliseconds, fail
 from streams.cli.console import print_json
 from streams.planner.coalitions import Candidate, Formed, form
 from streams.planner.covers import MAX_COVER
@@ -181,7 +181,7 @@ def coalitions(
         Path | None, typer.Option(metavar="FILE", help="Write the coalitions: {task_id: [agent_id] or null}.")
     ] = None,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the instance, too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Choose coalitions by our planner, and tell what they gain.
 

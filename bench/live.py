@@ -31,7 +31,7 @@ from rich.table import Table
 from bench import processor_time
 from bench.latency import quantiles
 from bench.meter import MARK, Task
-from bench.program import fail
+from bench.program import AsJson, OnKafka, fail
 from bench.runner import stop
 from bench.throughput import broker
 from streams.cli.console import print_json
@@ -223,10 +223,8 @@ def live(
         float, typer.Option(min=0, max=1, help="Share of the tasks that want a coalition of two.")
     ] = 0.0,
     repetitions: Annotated[int, typer.Option(min=1, help="Runs of each rate, in turns.")] = 1,
-    bootstrap: Annotated[
-        str | None, typer.Option(help="A Kafka to measure on; by default one is started for it.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    bootstrap: OnKafka = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a whole coordinator at work: from submission to directive, and to result.
 

@@ -26,8 +26,9 @@ import typer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from confluent_kafka import Producer
 
-from bench.program import fail
+from bench.program import AsJson, OnKafka, fail
 from bench.throughput import broker
+from bench.workload import put
 from models.cut import Cut
 from models.fleet import FleetFold
 from models.fold import LogRecord
@@ -56,10 +57,8 @@ def past(
         int, typer.Option(min=0, help="Cuts whose state is compared with a fold from zero.")
     ] = 100,
     seed: Annotated[int, typer.Option(help="For the cuts.")] = 1,
-    bootstrap: Annotated[
-        str | None, typer.Option(help="A Kafka to measure on; by default one is started for it.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    bootstrap: OnKafka = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how long it takes to have a fleet as it was.
 
@@ -163,14 +162,7 @@ def _load(address: str, prefix: str, count: int, agents: int) -> None:
         {"bootstrap.servers": address, "linger.ms": 20, "queue.buffering.max.messages": 2_000_000}
     )
     for record in _life(count, agents):
-        while True:
-            try:
-                producer.produce(
-                    f"{prefix}fleet", record.value, record.key, partition=0, timestamp=record.timestamp
-                )
-                break
-            except BufferError:
-                producer.poll(0.1)
+        put(producer, f"{prefix}fleet", record.key, record.value, 0, record.timestamp)
         producer.poll(0)
     producer.flush()
 

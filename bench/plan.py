@@ -30,7 +30,7 @@ from rich.table import Table
 from bench import bounds, instances, rounds
 from bench.baselines import BASELINES, Placement
 from bench.instances import BadInstance, Instance
-from bench.program import cpu_milliseconds, fail
+from bench.program import AsJson, cpu_milliseconds, fail
 from models.objective import DEFAULT_WEIGHTS
 from streams.cli.console import print_json
 from streams.planner.waterfill import Agents, Demand, fill
@@ -148,7 +148,7 @@ def plan(
         typer.Option(metavar="FILE", help="Write where each task goes: {task_id: agent_id or null}."),
     ] = None,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the instance, too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Place tasks on agents by our planner and by baselines, and tell what each placement costs.
 

@@ -1,17 +1,22 @@
-"""What the programs that measure planners have in common: timing, and errors."""
+"""What the programs that measure have in common: options, timing, and errors."""
 
 from __future__ import annotations
 
 import gc
 import time
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeAlias, TypeVar
 
 import typer
 
 from streams.cli.console import print_error
 
 T = TypeVar("T")
+
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+OnKafka: TypeAlias = Annotated[
+    str | None, typer.Option("--bootstrap", help="A Kafka to measure on; by default one is started for it.")
+]
 
 
 def cpu_milliseconds(work: Callable[[], T], repetitions: int) -> tuple[T, list[float]]:

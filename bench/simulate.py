@@ -27,7 +27,7 @@ from rich.table import Table
 
 from bench import report
 from bench.latency import quantiles
-from bench.program import fail
+from bench.program import AsJson, fail
 from bench.simulation.baselines import BASELINES
 from bench.simulation.ours import Coordinator
 from bench.simulation.world import SECOND, Policy, Scenario, World
@@ -180,7 +180,7 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1,
     seeds: Annotated[int, typer.Option(min=1, help="How many; figures are medians.")] = 3,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw how long tasks wait.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate a fleet under several policies, with the same seeds.
 

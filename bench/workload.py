@@ -123,6 +123,27 @@ def events(workload: Workload, count: int, agents: int, start: float) -> Iterato
         yield names[position], orjson.dumps(workload.value(chance, names[position], seq, at))
 
 
+def put(
+    producer: Producer,
+    topic: str,
+    key: str | bytes | None,
+    value: bytes | None,
+    partition: int,
+    time: int = 0,
+) -> None:
+    """Hand a record to the producer, however full its queue is.
+
+    Args:
+        time: Its timestamp, where the topic takes those of producers; 0 for now.
+    """
+    while True:
+        try:
+            producer.produce(topic, value, key, partition, timestamp=time)
+            return
+        except BufferError:
+            producer.poll(0.1)
+
+
 def load(
     bootstrap: str,
     topic: str,
@@ -153,12 +174,7 @@ def load(
     def append(key: str, value: bytes, partition: int) -> None:
         nonlocal size
         size += len(value)
-        while True:
-            try:
-                producer.produce(topic, value, key, partition)
-                break
-            except BufferError:
-                producer.poll(0.1)
+        put(producer, topic, key, value, partition)
 
     def announce(policy: dict[str, object] | None, version: int) -> None:
         for partition in range(partitions if policy else 0):
