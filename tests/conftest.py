@@ -9,12 +9,17 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from streams.kafka import LocalKafka
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a shell's background job; processes that tests start would inherit it, and Ctrl-C would not reach them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How fast examples are made says how busy the machine is, and nothing about what is tested.
+settings.register_profile("busy machine", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 _numbers = itertools.count(1)
 
