@@ -11,6 +11,7 @@ import typer
 
 from streams.cli import (
     agents,
+    backtest,
     bench,
     bisect,
     cancel,
@@ -72,6 +73,7 @@ app.command("diff", rich_help_panel=_SEE)(state_at.diff)
 app.command("story", rich_help_panel=_SEE)(story.story)
 app.command("replay", rich_help_panel=_SEE)(replay.replay)
 app.command("bisect", rich_help_panel=_SEE)(bisect.bisect)
+app.command("backtest", rich_help_panel=_SEE)(backtest.backtest)
 app.command("verify", rich_help_panel=_SEE)(verify.verify)
 app.command("fsck", rich_help_panel=_SEE)(fsck.fsck)
 app.command("export", rich_help_panel=_SEE)(export.export)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -118,3 +118,28 @@ def given(context: typer.Context, *names: str) -> list[str]:
         for name in names
         if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
     ]
+
+
+def patch_in(file: Path) -> dict[str, Any]:
+    """The policy patch in a file.
+
+    Raises:
+        ConfigurationError: if it is none.
+    """
+    import orjson
+
+    from models.codec import InvalidRecord
+    from models.policy import DEFAULT_POLICY, patched
+
+    try:
+        patch = orjson.loads(file.read_bytes())
+        if not isinstance(patch, dict):
+            raise ConfigurationError(f"{file} holds no JSON object")
+        patched(DEFAULT_POLICY, patch, 1)
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError(f"{file} is no JSON: {error}") from None
+    except InvalidRecord as error:
+        raise ConfigurationError(f"{file} is no policy: {error.detail}") from None
+    return patch

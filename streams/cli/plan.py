@@ -72,36 +72,11 @@ def _read(
     prefix: str | None,
     at: str | None,
 ) -> dict[str, Any]:
+    from streams.cli.options import patch_in
     from streams.cli.state import open_state
 
-    patch = None if policy is None else _patch_of(policy)
+    patch = None if policy is None else patch_in(policy)
     return open_state(bootstrap, prefix, fleet, http, at).plan(patch)
-
-
-def _patch_of(file: Path) -> dict[str, Any]:
-    """The patch in the file.
-
-    Raises:
-        ConfigurationError: if it is none.
-    """
-    import orjson
-
-    from models.codec import InvalidRecord
-    from models.policy import DEFAULT_POLICY, patched
-    from streams.errors import ConfigurationError
-
-    try:
-        patch = orjson.loads(file.read_bytes())
-        if not isinstance(patch, dict):
-            raise ConfigurationError(f"{file} holds no JSON object")
-        patched(DEFAULT_POLICY, patch, 1)
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
-    except orjson.JSONDecodeError as error:
-        raise ConfigurationError(f"{file} is no JSON: {error}") from None
-    except InvalidRecord as error:
-        raise ConfigurationError(f"{file} is no policy: {error.detail}") from None
-    return patch
 
 
 def drawn(answer: dict[str, Any]) -> RenderableType:

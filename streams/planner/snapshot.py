@@ -114,6 +114,13 @@ class FleetSnapshot:
         """What each tenant got so far; see ``models.fleet.tenants``."""
         return self._fleet.row.served
 
+    def agent(self, agent_id: str) -> Agent | None:
+        return self._fleet.agents.get(agent_id)
+
+    def has_task(self, task_id: str) -> bool:
+        """Whether there is such a task that has not ended."""
+        return self._fleet.key(task_id) in self._state.tables.tasks.rows
+
     def task(self, task_id: str) -> TaskRow:
         return self._state.tables.tasks.rows[self._fleet.key(task_id)]
 

@@ -94,6 +94,16 @@ class Recorded:
         return before.offset + 1
 
 
+def of_fleet_log(records: Sequence[LogRecord]) -> Recorded:
+    """A history with one partition of each topic, of which only the fleet log is known."""
+    recorded = Recorded()
+    for topic, partition in list(recorded.topics):
+        if partition:
+            del recorded.topics[topic, partition]
+    recorded.topics["fleet", 0] = list(records)
+    return recorded
+
+
 class Coordinator:
     """Both folds and the planner over a :class:`Recorded`."""
 
