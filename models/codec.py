@@ -25,7 +25,8 @@ class InvalidRecord(ValueError):
     """A record that is no valid record: it goes to the dead letters with ``code`` and ``detail``.
 
     Attributes:
-        code: ``bytes``, ``limits``, ``schema``, ``unknown_type`` or ``cloudevents``; stable, for machines.
+        code: ``bytes``, ``limits``, ``schema``, ``unknown_type``, ``version`` or ``cloudevents``; stable, for
+            machines.
         detail: One line for people: which field, what is wrong with it, what would be right.
     """
 

@@ -34,6 +34,7 @@ from models.fields import (
     Time,
     wire_schema,
 )
+from models.upcasting import Chains, upcast
 
 Status = Literal["active", "idle", "busy", "draining", "offline", "error"]
 ResponseOutcome = Literal["accepted", "rejected", "progress", "completed", "failed"]
@@ -301,6 +302,23 @@ FleetEvent: TypeAlias = AgentEvent | TaskEvent | PolicyChanged | PolicyAccepted
 """Everything that belongs to one fleet: all but ticks."""
 Event: TypeAlias = FleetEvent | ClockTicked
 
+CHAINS: Chains = {
+    "agent_registered": (),
+    "agent_deregistered": (),
+    "status_update": (),
+    "metric_report": (),
+    "resource_report": (),
+    "directive_response": (),
+    "task_submitted": (),
+    "task_cancelled": (),
+    "agent_cordoned": (),
+    "agent_uncordoned": (),
+    "agent_drained": (),
+    "policy_changed": (),
+    "policy_accepted": (),
+    "clock_ticked": (),
+}
+"""Upcasters of earlier versions. No event has had a second version so far."""
 OPERATOR_TYPES = frozenset({"agent_cordoned", "agent_uncordoned", "agent_drained", "policy_changed"})
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
@@ -317,10 +335,10 @@ def validate_event(value: dict[str, object]) -> Event:
     """The event that a JSON object stands for.
 
     Raises:
-        InvalidRecord: naming every field at fault; its code is ``unknown_type`` or ``schema``.
+        InvalidRecord: naming every field at fault; its code is ``unknown_type``, ``version`` or ``schema``.
     """
     try:
-        return _validated(value)
+        return _validated(upcast(value, CHAINS))
     except ValidationError as error:
         raise _explained(error, value) from None
 

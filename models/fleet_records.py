@@ -28,6 +28,7 @@ from models.events import (
     validate_event,
 )
 from models.fields import Counter, Fleet, Id, Number, Time, wire_schema
+from models.upcasting import Chains, upcast
 
 MAX_FLEET_RECORD_BYTES = 4 << 20
 LOAD = "current_load"
@@ -275,6 +276,16 @@ FleetRecord: TypeAlias = (
 _OwnRecord: TypeAlias = (
     WindowClosed | AgentSuspected | AgentLost | AgentRecovered | ThroughTicked | CoordinationPlan
 )
+CHAINS: Chains = {
+    "window_closed": (),
+    "agent_suspected": (),
+    "agent_lost": (),
+    "agent_recovered": (),
+    "clock_ticked": (),
+    "plan_proposed": (),
+}
+"""Upcasters of earlier versions of the coordinator's own records. None has had a second version so far; facts hold
+events, which have chains of their own."""
 _OWN: TypeAdapter[_OwnRecord] = TypeAdapter(Annotated[_OwnRecord, Field(discriminator="type")])
 
 
@@ -298,7 +309,7 @@ def decode_fleet_record(raw: bytes | None) -> FleetRecord:
     kind = value.get("type")
     try:
         if not isinstance(kind, str) or kind not in FACT_TYPES:
-            return _OWN.validate_python(value)
+            return _OWN.validate_python(upcast(value, CHAINS))
         envelope = _ENVELOPE.validate_python(value)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]

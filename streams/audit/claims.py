@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from models.codec import object_in
+from models import events, fleet_records
+from models.codec import InvalidRecord, object_in
 from models.dead_letters import ORIGIN_HEADER
+from models.fleet.seal import FOLD_VERSION
 from models.fold import Output, Record
 from models.partition import partition_of
+from models.upcasting import upcast
 
 Source: TypeAlias = tuple[Literal["events", "fleet"], int]
 """The fold that put something out: that of a partition of the events, or of the fleet log."""
@@ -93,3 +96,18 @@ def identity_of_output(record: Record | Output) -> str:
     if name is not None:
         return name.decode(errors="backslashreplace")
     return (record.value or b"")[:100].decode(errors="backslashreplace")
+
+
+def of_another_version(record: Record | Output) -> bool:
+    """Whether a record says that a coordinator of another version has written it: one that folds otherwise,
+    or whose records are of a version that is not known here."""
+    value = value_of(record)
+    provenance, event = value.get("provenance"), value.get("event")
+    fold = provenance.get("fold") if isinstance(provenance, dict) else FOLD_VERSION
+    try:
+        upcast(value, fleet_records.CHAINS)
+        if isinstance(event, dict):
+            upcast(event, events.CHAINS)
+    except InvalidRecord:
+        return True
+    return fold != FOLD_VERSION

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from models.cut import Cut, Place
 
 _NO_END = 1 << 63
+UNKNOWN_VERSION = "unknown_version"
 MOST_FINDINGS = 1_000
 """That are kept one by one; all are counted."""
 
@@ -25,7 +26,8 @@ class Verdict(StrEnum):
     DIVERGENT = "DIVERGENT"
     """It does not follow from the log, or what does is not there."""
     UNVERIFIABLE = "UNVERIFIABLE"
-    """What it would be compared with is not there: it has expired, or is still to come."""
+    """What it would be compared with is not there: it has expired, or is still to come. Or another version of the
+    coordinator has written it, or what it stems from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,9 @@ class Report:
 
     def __init__(self, told: Callable[[Finding], object] = lambda finding: None) -> None:
         self._told = told
+        self._in_the_dark = False
+        """Whether something was found that another version has written: from then on states may differ, and
+        whatever does not follow is nobody's fault. It is not verified either."""
         self.begins: dict[Place, int] = {}
         self.ends: dict[Place, int] = {}
         self.counts: dict[str, Counter[str]] = {}
@@ -96,6 +101,9 @@ class Report:
     def add(self, finding: Finding) -> None:
         if finding.offset is not None and not self.judges(finding.place, finding.offset):
             return
+        self._in_the_dark = self._in_the_dark or finding.reason == UNKNOWN_VERSION
+        if self._in_the_dark and finding.verdict is Verdict.DIVERGENT:
+            finding = replace(finding, verdict=Verdict.UNVERIFIABLE)
         self._told(finding)
         self.counts.setdefault(finding.check, Counter())[finding.verdict] += 1
         if len(self.findings) < MOST_FINDINGS:

@@ -14,8 +14,10 @@ from hashlib import blake2b
 
 from models.codec import object_in
 from models.cut import Place
+from models.dead_letters import ERROR_HEADER
 from models.fold import Output, Record
-from streams.audit.findings import Finding, Report, Verdict
+from streams.audit.claims import of_another_version
+from streams.audit.findings import UNKNOWN_VERSION, Finding, Report, Verdict
 
 REMEMBERED = 200_000
 """Records of a lane that may come again: a worker sends again what it sent since its last checkpoint."""
@@ -91,7 +93,8 @@ class Lane:
                     self._skip(report)
                 self._expected.popleft()
                 fields = fields_that_differ(output, record)
-                self._find(report, record, reason_of(fields), identity, {"fields": fields})
+                reason = UNKNOWN_VERSION if of_another_version(record) else reason_of(fields)
+                self._find(report, record, reason, identity, {"fields": fields})
                 return True
         return False
 
@@ -103,7 +106,8 @@ class Lane:
         """
         for output, judged in self._skipped.values():
             if judged:
-                self._lacks(report, output, Verdict.DIVERGENT, "missing")
+                reason = UNKNOWN_VERSION if _is_of_unknown_version(output) else "missing"
+                self._lacks(report, output, Verdict.DIVERGENT, reason)
         for _, output, judged in self._expected:
             if not judged:
                 continue
@@ -167,6 +171,13 @@ def fields_that_differ(expected: Output, found: Record) -> dict[str, object]:
         return {"key": [_text(expected.key), _text(found.key)]}
     pairs = [[[name, _text(value)] for name, value in record.headers] for record in (expected, found)]
     return {"headers": pairs}
+
+
+def _is_of_unknown_version(output: Output) -> bool:
+    """Whether it is a dead letter that a newer coordinator would not have put out."""
+    return any(
+        name == ERROR_HEADER and (value or b"").startswith(b"version:") for name, value in output.headers
+    )
 
 
 def _text(raw: bytes | None) -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from models.codec import InvalidRecord
 from models.cut import Place
 from models.fleet import FleetFold
+from models.fleet.seal import FOLD_VERSION
 from models.fleet_records import CoordinationPlan, decode_fleet_record
 from models.fold import LogRecord, Output, Record
-from streams.audit.findings import Finding, Report, Verdict
+from streams.audit.findings import UNKNOWN_VERSION, Finding, Report, Verdict
 from streams.audit.lanes import fields_that_differ, reason_of
 from streams.planner import WaterFillPlanner, encode_plan, snapshot
 
@@ -43,6 +44,8 @@ def judge(fold: FleetFold, place: Place, record: Record, plan: CoordinationPlan,
         return find(Verdict.VALID_NOT_EQUAL, "other_planner", dict(told))
     if plan.planner.version != planner.version:
         return find(Verdict.VALID_NOT_EQUAL, "other_version", dict(told))
+    if plan.provenance is not None and plan.provenance.fold != FOLD_VERSION:
+        return find(Verdict.UNVERIFIABLE, UNKNOWN_VERSION, {"fold": plan.provenance.fold})
     seen = snapshot(fold, plan.fleet)
     if seen is None:
         return find(Verdict.DIVERGENT, "unknown_fleet")

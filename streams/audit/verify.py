@@ -27,7 +27,7 @@ from models.partition import partition_of
 from streams.audit import claims
 from streams.audit.claims import Claim, Source
 from streams.audit.extents import offset_in
-from streams.audit.findings import Finding, Report, Verdict
+from streams.audit.findings import UNKNOWN_VERSION, Finding, Report, Verdict
 from streams.audit.history import OUTPUTS, Feed, History, Progress, look_at
 from streams.audit.lanes import Lane, digest_of
 from streams.audit.moments import BEGINNING, NOW, Moment, require_cluster
@@ -343,7 +343,8 @@ class Verification:
             if lane.differs(record, self.report):
                 return
         identity = claims.identity_of_fact if check == FACTS else claims.identity_of_output
-        self.report.add(Finding(Verdict.DIVERGENT, check, place, record.offset, "added", identity(record)))
+        reason = UNKNOWN_VERSION if claims.of_another_version(record) else "added"
+        self.report.add(Finding(Verdict.DIVERGENT, check, place, record.offset, reason, identity(record)))
 
     def _claim_of(self, record: Record) -> Claim | None:
         return claims.of_output(record, self._history.prefix, self._partitions["fleet"])

@@ -14,14 +14,16 @@ from typing import Any
 import orjson
 import pytest
 
+from models import events
 from models.cut import Cut, Place
+from models.upcasting import FIELD
 from streams.audit.findings import Finding, Report, Verdict
 from streams.audit.moments import InLog
 from streams.audit.verify import Verification
 from streams.errors import ConfigurationError
 from streams.offsets import Start
 from streams.reader import Extent
-from tests.unit.streams.audit.recorded import START, Recorded, lived
+from tests.unit.streams.audit.recorded import START, Coordinator, Recorded, lived
 
 
 @cache
@@ -207,6 +209,42 @@ def test_a_plan_that_says_something_else_of_itself(
     assert [(f.verdict, f.reason, f.offset) for f in plans] == [(verdict, reason, changed.offset)]
     led_to = {f.reason for f in findings} - {reason}
     assert led_to == ({"provenance"} if "planner" in reason or "version" in reason else set())
+
+
+def test_what_says_that_another_release_has_written_it_is_no_lie(recorded: Recorded) -> None:
+    where = recorded.find("directives", lambda record: b"assign_task" in (record.value or b""))
+    changed = recorded.alter("directives", where, b'"provenance":{"fold":1', b'"provenance":{"fold":2')
+    found = only(verified(recorded), Verdict.UNVERIFIABLE)
+    assert (found.reason, found.offset) == ("unknown_version", changed.offset)
+
+
+def test_what_a_newer_release_understood_accuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took an event that is a dead letter here, so that its fleet is another one from then on."""
+    coordinator = Coordinator()
+    with monkeypatch.context() as newer:
+        chains = {**events.CHAINS, "task_submitted": (lambda old: {**old, FIELD: 2},)}
+        newer.setattr(events, "CHAINS", chains)
+        coordinator.say(type="agent_registered", agent_id="a1", slots=3)
+        for number in range(6):
+            coordinator.tick()
+            later = {FIELD: 2} if number == 2 else {}
+            coordinator.say(type="task_submitted", task_id=f"t{number}", **later)
+            coordinator.plan()
+        assert verified(coordinator.recorded).verified
+    report = verified(coordinator.recorded)
+    assert not report.verified
+    assert report.total(Verdict.DIVERGENT) == 0
+    assert report.total(Verdict.UNVERIFIABLE) > 2
+    assert report.findings[0].reason == "unknown_version"
+
+
+def test_what_no_release_understood_was_a_dead_letter_and_is_verified() -> None:
+    coordinator = Coordinator()
+    coordinator.say(type="agent_registered", agent_id="a1", slots=3)
+    coordinator.say(type="task_submitted", task_id="t1", **{FIELD: 7})
+    coordinator.tick()
+    assert len(coordinator.recorded.topics["dead-letters", 0]) == 1
+    assert verified(coordinator.recorded).verified
 
 
 def test_what_has_expired_cannot_be_told(recorded: Recorded) -> None:
