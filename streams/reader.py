@@ -21,8 +21,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from models.fold import Headers, Record
 from streams.errors import BrokerUnreachable, StreamsError
+from streams.fetching import choose_reader
 from streams.offsets import BEGINNING, Span
-from streams.tolerant_records import tolerate_strange_batches
 from streams.topics import CONNECT_TIMEOUT, create_command
 
 SILENCE = 30.0
@@ -32,6 +32,8 @@ PROBE_INTERVAL = 3.0
 """Seconds without a record after which a broker is asked whether it is there, and that it has to answer."""
 
 _BATCH = 10_000
+_FETCH_WAIT = 0.25
+"""Seconds."""
 
 
 class TopicMissing(StreamsError):
@@ -79,13 +81,13 @@ class TopicReader:
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._consumer: Any = None
-        tolerate_strange_batches()
+        self._read = choose_reader()
 
     async def __aenter__(self) -> TopicReader:
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             enable_auto_commit=False,
-            fetch_max_wait_ms=250,
+            fetch_max_wait_ms=round(_FETCH_WAIT * 1_000),
             max_partition_fetch_bytes=4 << 20,
             auto_offset_reset="earliest",
         )
@@ -183,13 +185,18 @@ class TopicReader:
         place = TopicPartition(self._prefix + topic, partition)
         self._consumer.assign([place])
         self._consumer.seek(place, extent.beginning)
-        while True:
-            records = await self._fetch([place], [(place, extent.end)])
-            batch = [record for record in records.get(place, ()) if record.offset < extent.end]
-            if batch:
-                yield batch
-            if await self._consumer.position(place) >= extent.end:
-                return
+        position, heard = extent.beginning, time.monotonic()
+        while position < extent.end:
+            batch = (await self._read(self._consumer, [place], _FETCH_WAIT, _BATCH)).get(place)
+            if batch is None:
+                self._require_sound(heard)
+                continue
+            position, heard = batch.next_offset, time.monotonic()
+            records = batch.since(extent.beginning)
+            if position > extent.end:
+                records = [record for record in records if record.offset < extent.end]
+            if records:
+                yield records
 
     async def _seek(self, topic: str, extents: dict[int, Extent], span: Span) -> dict[Any, int]:
         """Assign all partitions and seek; returns the end of each one that has something to read."""
@@ -271,21 +278,25 @@ class TopicReader:
 
     async def _fetch(self, places: Collection[Any], ends: Iterable[tuple[Any, int]]) -> dict[Any, list[Any]]:
         """Fetch until something comes or the ends are reached; fail after :data:`SILENCE` seconds of nothing."""
-        deadline = time.monotonic() + SILENCE
+        since = time.monotonic()
         while True:
             fetched: dict[Any, list[Any]] = await self._consumer.getmany(
-                *places, timeout_ms=250, max_records=_BATCH
+                *places, timeout_ms=round(_FETCH_WAIT * 1_000), max_records=_BATCH
             )
             if fetched:
                 return fetched
             positions = [(await self._consumer.position(place), end) for place, end in ends]
             if any(position >= end for position, end in positions):
                 return {}
-            if time.monotonic() > deadline:
-                raise BrokerUnreachable(
-                    f"{self._bootstrap} sent nothing for {SILENCE:.0f} s although there is more to read; "
-                    "is the broker down, or its partition without a leader?"
-                )
+            self._require_sound(since)
+
+    def _require_sound(self, since: float) -> None:
+        """Nothing has come since then, on the monotonic clock, though more is known to be there."""
+        if time.monotonic() > since + SILENCE:
+            raise BrokerUnreachable(
+                f"{self._bootstrap} sent nothing for {SILENCE:.0f} s although there is more to read; "
+                "is the broker down, or its partition without a leader?"
+            )
 
     def _stored(self, topic: str, record: Any) -> Stored:
         return Stored(

@@ -14,7 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from bench.meter import Meter, Task, memory_now
 from models.fold import LogRecord
 from models.ingress import IngressFold
-from streams.engine.batches import RecordBatch
+from streams.batches import RecordBatch
 from streams.engine.store import LocalStore
 from streams.engine.task import PartitionTask
 

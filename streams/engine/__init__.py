@@ -46,7 +46,7 @@ import gc
 
 import faust
 
-from streams.engine.batches import RecordBatch
+from streams.batches import RecordBatch
 from streams.engine.engine import Engine
 from streams.engine.errors import EngineError
 from streams.engine.settings import EngineSettings

@@ -21,8 +21,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from models.fold import Fold, Headers, Output, Record
-from streams.engine.aiokafka_internals import Reader, choose_reader
-from streams.engine.batches import RecordBatch
+from streams.batches import RecordBatch
 from streams.engine.deliveries import DeliveryWatch
 from streams.engine.errors import (
     EngineError,
@@ -44,6 +43,7 @@ from streams.engine.transport import QUEUED_BATCHES, BatchSchema, NullMonitor, T
 from streams.engine.watchdog import RUNNING, Watchdog
 from streams.errors import BrokerUnreachable
 from streams.failpoints import failpoint
+from streams.fetching import Reader, choose_reader
 from streams.library_logs import quiet_libraries
 
 log = logging.getLogger("coordinator.engine")

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.engine.batches import RecordBatch
+from streams.batches import RecordBatch
 from streams.engine.lifeline import Lifeline
 from streams.engine.restore import check_position
 from streams.engine.task import PartitionTask

@@ -29,7 +29,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from models.fold import Fold, Record
-from streams.engine.aiokafka_internals import Reader, committed_offsets
+from streams.engine.aiokafka_internals import committed_offsets
 from streams.engine.changelog import Mark, Replay, digest_of, fence_key, hash_rows, mark_value, row_hash
 from streams.engine.errors import (
     ChangelogCorrupt,
@@ -44,6 +44,7 @@ from streams.engine.producer import OUTPUT_BATCH_BYTES, EngineProducer
 from streams.engine.store import COLD, LocalStore, Snapshot, StoreDamaged, StoreMeta
 from streams.engine.task import PartitionTask, evictable
 from streams.failpoints import failpoint
+from streams.fetching import Reader
 
 log = logging.getLogger("coordinator.engine")
 

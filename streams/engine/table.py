@@ -11,7 +11,7 @@ import faust
 from faust.tables.table import Table as FaustTable
 
 from models.fold import Fold, Output, Record
-from streams.engine.batches import RecordBatch
+from streams.batches import RecordBatch
 from streams.engine.checkpoint import Checkpointer
 from streams.engine.restore import Restorer, Source
 from streams.engine.store import LocalStore, stores_of

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from models.fold import Fold, Output, Record
-from streams.engine.batches import RecordBatch
+from streams.batches import RecordBatch
 from streams.engine.changelog import Mark, add_digests, row_hash, row_key, split_row_key
 from streams.engine.cold import StoredRows
 from streams.engine.errors import ColdRowsLost, FoldFailed, OutOfMemory, PartitionPoisoned, RowsUnreadable

@@ -25,7 +25,7 @@ from faust.types import TP, ConsumerMessage
 from streams.engine.aiokafka_internals import abandon_group_join, tune_consumer
 
 if TYPE_CHECKING:
-    from streams.engine.batches import RecordBatch
+    from streams.batches import RecordBatch
     from streams.engine.engine import Engine
 
 log = logging.getLogger("coordinator.engine")

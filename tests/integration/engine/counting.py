@@ -22,8 +22,8 @@ import orjson
 
 from models.fold import Output, Record, Table
 from streams.engine import Engine, EngineSettings, PartitionTask, install, tune_garbage_collector
-from streams.engine.aiokafka_internals import read_public
 from streams.engine.watchdog import RUNNING
+from streams.fetching import read_public
 
 
 class Count(msgspec.Struct, array_like=True):

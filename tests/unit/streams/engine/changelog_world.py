@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.fold import LogRecord
-from streams.engine.batches import RecordBatch
+from streams.batches import RecordBatch
 from streams.engine.changelog import Replay, fence_key, hash_rows, intruders, row_key
 from streams.engine.checkpoint import changelog_messages
 from streams.engine.producer import Message

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.fold import LogRecord, Output, Table
 from models.ingress import IngressFold
-from streams.engine.batches import RecordBatch
+from streams.batches import RecordBatch
 from streams.engine.changelog import Mark, Replay, hash_rows
 from streams.engine.errors import ColdRowsLost, FoldFailed, RowsUnreadable
 from streams.engine.restore import bring_up_to_date

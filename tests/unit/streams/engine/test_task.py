@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.fold import Output, Record
-from streams.engine.batches import RecordBatch
+from streams.batches import RecordBatch
 from streams.engine.changelog import hash_rows, row_key
 from streams.engine.errors import FoldFailed, PartitionPoisoned, RowsUnreadable
 from streams.engine.store import LocalStore
