@@ -51,6 +51,10 @@ class PackedTable(msgspec.Struct, array_like=True):
     total: bytes
     """The sum of the rows' hashes. A write-once table takes it on trust when it is loaded."""
 
+    def copy(self) -> PackedTable:
+        """For a further fold: the table that packs, and one that is loaded, go on to use what they are given."""
+        return PackedTable(dict(self.rows), list(self.dues), self.total)
+
 
 class SummedTable(Table[R]):
     """A table that knows the sum of its rows' hashes, as of when it was last asked."""

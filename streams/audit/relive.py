@@ -108,7 +108,7 @@ async def relived(
     habits, lived, packed = learners[-1].end()
     folds = [log.new_fold() for _ in range(3)]
     for fold in folds:
-        fold.load(packed)
+        fold.load({name: table.copy() for name, table in packed.items()})
     recorded, ours, others = folds
     worlds = (
         World(ours, log.fleet, habits, first),
@@ -159,7 +159,7 @@ class _Learner:
 
     def _begin(self) -> Mapping[str, PackedTable]:
         if self._packed is None:
-            self._packed = self._fold.pack()
+            self._packed = {name: table.copy() for name, table in self._fold.pack().items()}
             self._lived.begin(self._fold)
         return self._packed
 

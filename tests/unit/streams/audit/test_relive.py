@@ -273,3 +273,20 @@ def test_load_that_was_of_recorded_tasks_is_not_taken_for_others() -> None:
     assert found["again"]["directives"] == {"assign_task": 4}
     assert found["other"]["directives"] == {"assign_task": 4}, "all slots are free"
     assert found["other"]["unassigned"] == 2, "those of the tenant"
+
+
+def test_what_was_known_at_the_beginning_is_known_to_each_of_the_lives() -> None:
+    """A task had ended, is submitted again while its id is remembered, and is forgotten later."""
+    log = FleetLog()
+    log.fact("policy_changed", version=1, policy={"task_memory": 5})
+    log.agent("a1")
+    log.task("t1")
+    ended(log, 500)
+    first = len(log.log)
+    log.wait(1_000)
+    log.task("t1")
+    assert log.outcomes["duplicate"] == 1
+    log.wait(10_000)
+    found = lived(of_fleet_log(log.log), first=first)
+    for life in found.values():
+        assert (life["submitted"], life["directives"]) == (0, {})
