@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+import msgspec
+
 from models.cut import Cut, Place
 
 _NO_END = 1 << 63
@@ -59,6 +61,16 @@ class Finding:
         }
 
 
+class SavedReport(msgspec.Struct):
+    """What was found so far."""
+
+    counts: dict[str, dict[str, int]]
+    repeats: dict[str, int]
+    ahead: dict[str, int]
+    in_the_dark: bool
+    findings: list[Finding]
+
+
 class Report:
     """All that was found.
 
@@ -89,6 +101,22 @@ class Report:
         self.accounting: dict[str, dict[str, object]] = {}
         self.cut: Cut | None = None
         self.ahead: Counter[str] = Counter()
+
+    def saved(self) -> SavedReport:
+        """As of now, for :meth:`restore`."""
+        counts = {check: dict(counts) for check, counts in self.counts.items()}
+        return SavedReport(counts, dict(self.repeats), dict(self.ahead), self._in_the_dark, self.findings)
+
+    def restore(self, saved: SavedReport) -> None:
+        """Go on with what was saved."""
+        self.counts = {
+            check: Counter({Verdict(name): count for name, count in counts.items()})
+            for check, counts in saved.counts.items()
+        }
+        self.repeats = Counter(saved.repeats)
+        self.ahead = Counter(saved.ahead)
+        self._in_the_dark = saved.in_the_dark
+        self.findings = saved.findings
 
     def judges(self, place: Place, offset: int) -> bool:
         """Whether something is to be said of what stands there."""

@@ -157,6 +157,13 @@ class Feed:
                 return None
         return self._batch[self._next]
 
+    @property
+    def position(self) -> int:
+        """The offset of the next record, as far as that is known."""
+        if self._next < len(self._batch):
+            return self._batch[self._next].offset
+        return self._batch[-1].offset + 1 if self._batch else self.extent.beginning
+
     def skip(self) -> None:
         """The record that :meth:`peek` returned is done with."""
         self._next += 1

@@ -16,7 +16,8 @@ from models.codec import object_in
 from models.cut import Place
 from models.dead_letters import ERROR_HEADER
 from models.fold import Output, Record
-from streams.audit.claims import of_another_version
+from streams.audit.checkpoint import SavedLane, SavedOutput
+from streams.audit.claims import Source, of_another_version
 from streams.audit.findings import UNKNOWN_VERSION, Finding, Report, Verdict
 
 REMEMBERED = 200_000
@@ -53,6 +54,24 @@ class Lane:
         self._expected: deque[tuple[bytes, Output, bool]] = deque()
         self._skipped: dict[bytes, tuple[Output, bool]] = {}
         self._seen: dict[bytes, None] = {}
+
+    def saved(self, source: Source) -> SavedLane:
+        """As of now, for :meth:`restore`."""
+        return SavedLane(
+            self._place,
+            source,
+            self._begins_late,
+            [(digest, SavedOutput.of(output), judged) for digest, output, judged in self._expected],
+            [(digest, SavedOutput.of(output), judged) for digest, (output, judged) in self._skipped.items()],
+            list(self._seen),
+        )
+
+    def restore(self, saved: SavedLane) -> None:
+        """Become, from a new one, the lane that was saved."""
+        self._begins_late = saved.begins_late
+        self._expected.extend((digest, output.output(), judged) for digest, output, judged in saved.expected)
+        self._skipped.update((digest, (output.output(), judged)) for digest, output, judged in saved.skipped)
+        self._seen.update(dict.fromkeys(saved.seen))
 
     def expect(self, output: Output, judged: bool = True) -> None:
         """

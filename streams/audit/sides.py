@@ -14,11 +14,16 @@ from models.fleet_records import CoordinationPlan
 from models.fold import Output, Record
 from models.ingress import IngressFold
 from streams.audit import plans
+from streams.audit.checkpoint import Mark, SavedFleet, SavedIngress
 from streams.audit.findings import Finding, Report, Verdict
 from streams.audit.history import Feed
+from streams.audit.lanes import digest_of
 
 LOOKAHEAD = 20_000
 """Records of the fleet log that are read before one is folded: a plan stands so far behind its base, at most."""
+
+AT_ONCE = 2_000
+"""Records of the fleet log that are folded between two looks at all else."""
 
 
 class IngressSide:
@@ -33,6 +38,25 @@ class IngressSide:
         self._put_out = put_out
         self._begin = begin
         """What is before is folded, and not judged."""
+        self._last: Record | Mark | None = None
+        """That was folded."""
+
+    def saved(self) -> SavedIngress:
+        """As of now, for :meth:`restore`."""
+        rows = {
+            name: {key: table.encode(row) for key, row in table.items()}
+            for name, table in self.fold.tables.items()
+        }
+        return SavedIngress(self.position, _mark(self._last), rows)
+
+    def restore(self, saved: SavedIngress) -> None:
+        """Become, from a new one whose feed begins there, the side that was saved."""
+        self.position = saved.position
+        self._last = saved.last
+        for name, table in self.fold.tables.items():
+            for key, row in saved.rows[name].items():
+                table.rows[key] = table.decode(row)
+        self.fold.restored()
 
     async def advance(self) -> bool:
         """Fold what is at hand; whether there was anything."""
@@ -43,6 +67,7 @@ class IngressSide:
         for part, judged in parted(batch, self._begin):
             for output in self.fold.fold(part):
                 self._put_out(output, judged)
+        self._last = batch[-1]
         self.position = batch[-1].offset + 1
         return True
 
@@ -69,6 +94,23 @@ class FleetSide:
         """By the offset that they are based on, until that is folded."""
         self._held: set[int] = set()
         """Offsets at which plans stand, of what is ahead."""
+        self._judged: frozenset[int] = frozenset()
+        """Of those, which need no judgement any more."""
+        self._last: Record | Mark | None = None
+        """That was folded."""
+
+    def saved(self) -> SavedFleet:
+        """As of now, for :meth:`restore`."""
+        waiting = {record.offset for plans in self._plans.values() for record, _ in plans}
+        tables = {name: table.copy() for name, table in self.fold.pack().items()}
+        return SavedFleet(self.position, _mark(self._last), sorted(self._held - waiting), tables)
+
+    def restore(self, saved: SavedFleet) -> None:
+        """Become, from a new one whose feed begins there, the side that was saved."""
+        self.position = saved.position
+        self._last = saved.last
+        self.fold.load(saved.tables)
+        self._judged = frozenset(saved.judged)
 
     async def batch(self) -> Sequence[Record]:
         """The next records to be folded, when enough of those behind them were looked through for plans."""
@@ -86,8 +128,8 @@ class FleetSide:
         if not self._ahead or self._ahead[0][0].offset >= self.until:
             return ()
         batch = self._ahead.popleft()
-        if batch[-1].offset >= self.until:
-            number = bisect_left(batch, self.until, key=attrgetter("offset"))
+        number = min(bisect_left(batch, self.until, key=attrgetter("offset")), AT_ONCE)
+        if number < len(batch):
             self._ahead.appendleft(batch[number:])
             batch = batch[:number]
         self._read -= len(batch)
@@ -107,6 +149,8 @@ class FleetSide:
 
     def _note(self, record: Record, plan: CoordinationPlan) -> None:
         base = plan.based_on
+        if record.offset in self._judged:
+            return
         if self.position <= base + 1 and base < record.offset:
             self._plans.setdefault(base, []).append((record, plan))
             return
@@ -130,6 +174,7 @@ class FleetSide:
     def _fold(self, batch: Sequence[Record]) -> list[Output]:
         if not batch:
             return []
+        self._last = batch[-1]
         self.position = batch[-1].offset + 1
         return self.fold.fold(batch)
 
@@ -149,6 +194,11 @@ class FleetSide:
         self._report.add(
             Finding(verdict, plans.CHECK, self.place, record.offset, reason, plan.plan_id, details)
         )
+
+
+def _mark(last: Record | Mark | None) -> Mark | None:
+    """The last record that was folded, to be known again."""
+    return last if last is None or isinstance(last, tuple) else (last.offset, digest_of(last).hex())
 
 
 def parted(batch: Sequence[Record], begin: int) -> Iterator[tuple[Sequence[Record], bool]]:

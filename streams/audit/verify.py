@@ -25,6 +25,7 @@ from models.fold import Output, Record
 from models.ingress import IngressFold
 from models.partition import partition_of
 from streams.audit import claims
+from streams.audit.checkpoint import CheckpointRefused, Mark, Saved
 from streams.audit.claims import Claim, Source
 from streams.audit.extents import offset_in
 from streams.audit.findings import UNKNOWN_VERSION, Finding, Report, Verdict
@@ -36,6 +37,10 @@ from streams.reader import Extent
 
 FACTS, SENT = "facts", "outputs"
 
+KEEP_EVERY = 10.0
+"""Seconds, at the least, from one time that all is kept to the next."""
+_KEPT_SHARE = 20
+"""Times as long as keeping it took."""
 HOLD = 15.0
 """Seconds that records of the fleet log rest before they are folded, while it is being written."""
 
@@ -49,6 +54,7 @@ class Verification:
         since: Only what stands there from then on is judged; what is before only brings the states there.
         until: What follows from the fleet log up to then is judged.
         told: Is told each finding, as it is made.
+        keep: Is given, now and then, all that is known, for :meth:`resume`.
     """
 
     def __init__(
@@ -58,7 +64,13 @@ class Verification:
         since: Moment = BEGINNING,
         until: Moment = NOW,
         told: Callable[[Finding], object] = lambda finding: None,
+        keep: Callable[[Saved], object] | None = None,
     ) -> None:
+        self._keep = keep
+        self._keep_at = time.monotonic() + KEEP_EVERY
+        self._resumed: Saved | None = None
+        self._done_before = 0
+        """Records that were folded by whom this goes on for."""
         self._history = history
         self._progress = progress
         self._since = since
@@ -72,6 +84,23 @@ class Verification:
         """Offsets of the fleet log before which all that follows has been put out."""
         self._partitions: dict[str, int] = {}
         self._begins_late: set[Place] = set()
+
+    def resume(self, saved: Saved) -> None:
+        """Go on from there. To be called before :meth:`run`, which raises :class:`CheckpointRefused` then if the
+        history is not the one that was verified so far."""
+        self._resumed = saved
+
+    def saved(self) -> Saved:
+        """What is folded and judged so far. Only between two batches of the fleet log."""
+        done = sum(side.position - side.feed.extent.beginning for side in self._sides())
+        return Saved(
+            ingress={partition: side.saved() for partition, side in self._ingress.items()},
+            fleet={partition: side.saved() for partition, side in self._fleet.items()},
+            lanes=[lane.saved(source) for lanes in self._lanes.values() for source, lane in lanes.items()],
+            outputs=[(place, feed.position) for place, feed in self._outputs.items()],
+            report=self.report.saved(),
+            done=self._done_before + done,
+        )
 
     async def run(self) -> Report:
         """Verify all that the history holds now.
@@ -129,6 +158,14 @@ class Verification:
                     self._expect(source, output, judged)
             await self._drain()
             self._tell()
+            self._keep_now_and_then()
+
+    def _keep_now_and_then(self) -> None:
+        """Seldom enough that it costs little."""
+        began = time.monotonic()
+        if self._keep is not None and began >= self._keep_at:
+            self._keep(self.saved())
+            self._keep_at = time.monotonic() + max(KEEP_EVERY, _KEPT_SHARE * (time.monotonic() - began))
 
     async def _close(self) -> None:
         for feed in (*(side.feed for side in self._sides()), *self._outputs.values()):
@@ -179,6 +216,55 @@ class Verification:
         for topic in ("events", "fleet"):
             for partition, extent in extents[topic].items():
                 self._require_beginning(topic, partition, extent)
+        if self._resumed is not None:
+            await self._go_on(self._resumed)
+
+    async def _go_on(self, saved: Saved) -> None:
+        """Become, from what was just opened, the verification that was saved.
+
+        Raises:
+            CheckpointRefused: if the topics are not those that it had read.
+        """
+        if saved.ingress.keys() != self._ingress.keys() or saved.fleet.keys() != self._fleet.keys():
+            raise CheckpointRefused("the topics have other partitions now")
+        self.report.restore(saved.report)
+        self._done_before = saved.done
+        for partition, events in saved.ingress.items():
+            side = self._ingress[partition]
+            side.feed = await self._from(side.feed, "events", events.position, events.last)
+            side.restore(events)
+        for partition, facts in saved.fleet.items():
+            fleet = self._fleet[partition]
+            fleet.feed = await self._from(fleet.feed, "fleet", facts.position, facts.last)
+            fleet.restore(facts)
+        for lane in saved.lanes:
+            self._lane(lane.place, lane.source).restore(lane)
+        for place, position in saved.outputs:
+            feed = self._outputs.get(place)
+            if feed is None:
+                raise CheckpointRefused(f"there is no {place} any more")
+            topic = place.topic.removeprefix(self._history.prefix)
+            self._outputs[place] = await self._from(feed, topic, position, None)
+
+    async def _from(self, feed: Feed, topic: str, position: int, last: Mark | None) -> Feed:
+        """The same feed from a position on, behind a record that has to be there."""
+        await feed.close()
+        extent, partition = feed.extent, feed.partition
+        if position > extent.end:
+            raise CheckpointRefused(
+                f"{self._place(topic, partition)} ends at {extent.end}, before {position}"
+            )
+        if last is not None and last[0] >= extent.beginning:
+            before = Feed(self._history, topic, partition, Extent(last[0], last[0] + 1))
+            record = await before.peek()
+            await before.close()
+            if record is None or (record.offset, digest_of(record).hex()) != last:
+                raise CheckpointRefused(
+                    f"another record stands at {self._place(topic, partition)}@{last[0]} now"
+                )
+        if extent.beginning > position:
+            raise CheckpointRefused(f"{self._place(topic, partition)} begins at {extent.beginning} now")
+        return Feed(self._history, topic, partition, Extent(position, extent.end))
 
     async def _limit(self, extents: Mapping[str, Mapping[int, Extent]]) -> None:
         """Find out which records are to be judged."""
@@ -251,11 +337,12 @@ class Verification:
     @property
     def _total(self) -> int:
         """Records of events and fleet log."""
-        return sum(side.feed.extent.end - side.feed.extent.beginning for side in self._sides())
+        left = sum(side.feed.extent.end - side.feed.extent.beginning for side in self._sides())
+        return self._done_before + left
 
     def _tell(self) -> None:
         done = sum(side.position - side.feed.extent.beginning for side in self._sides())
-        self._progress(done, self._total)
+        self._progress(self._done_before + done, self._total)
 
     # -- what should be there
 

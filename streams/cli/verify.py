@@ -36,6 +36,9 @@ def verify(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what is appended, until Ctrl-C.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted verification of the same was.")
+    ] = False,
     json: Json = False,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
@@ -50,6 +53,9 @@ def verify(
     WHEN is a time (2026-11-22T10:00Z, by arrival), or a cut. With --follow findings are told as they are made
     (with --json each as a line, and the report as the last one), and records rest for 15 seconds before they
     are judged.
+
+    What is done is kept every few seconds, beside the snapshots. After an interruption --resume, with the same
+    WHEN, goes on from there; the report is the same as without one.
 
     Exit status 0 verified, 1 something does not follow, 3 something cannot be told, 2 wrong usage, 4 Kafka does
     not answer.
@@ -74,7 +80,13 @@ def verify(
     moments = parse_when(start), parse_when(end)
     if follow and (archive is not None or end != "now"):
         raise ConfigurationError("--follow waits for what is appended: leave out --archive and --to")
-    report, rate = asyncio.run(_verify(settings(bootstrap, prefix), archive, *moments, follow, json))
+    if follow and resume:
+        raise ConfigurationError("--follow begins at the beginning: leave out --resume")
+    loaded = settings(bootstrap, prefix)
+    if follow:
+        report, rate = asyncio.run(_following(loaded, *moments, json))
+    else:
+        report, rate = asyncio.run(_verify(loaded, archive, *moments, resume))
     if json:
         (console.print_json_line if follow else console.print_json)(
             {**report.on_wire(), "rate": rate, "verified_with": verified_with()}
@@ -89,27 +101,53 @@ def verify(
 
 
 async def _verify(
-    settings: Settings, archive: Path | None, start: Moment, end: Moment, follow: bool, json: bool
+    settings: Settings, archive: Path | None, start: Moment, end: Moment, resume: bool
 ) -> tuple[Report, dict[str, Any]]:
-    import time
+    from streams.audit.verify import Verification
+    from streams.cli.keeping import Kept
+    from streams.cli.looking_back import opened
 
+    watch = _Watch()
+    async with opened(settings, archive, "verifying") as (history, progress):
+        what = f"{await history.cluster_id()} {history.prefix} {archive} {start} {end}"
+        kept = Kept(settings, what)
+        verification = Verification(history, progress, start, end, keep=kept.keep)
+        if resume:
+            verification.resume(kept.load())
+        report = await kept.watched(verification.run())
+    return report, watch.rate(report)
+
+
+async def _following(
+    settings: Settings, start: Moment, end: Moment, json: bool
+) -> tuple[Report, dict[str, Any]]:
     from streams.audit.verify import Verification
     from streams.cli.looking_back import opened
 
-    began = time.monotonic(), time.process_time()
-    async with opened(settings, archive, "verifying") as (history, progress):
-        if follow:
-            report = await _followed(Verification(history, since=start, until=end, told=_teller(json)))
-        else:
-            report = await Verification(history, progress, start, end).run()
-    spent = time.process_time() - began[1]
-    rate = {
-        "records": report.records,
-        "seconds": round(time.monotonic() - began[0], 1),
-        "cpu_seconds": round(spent, 2),
-        "records_per_cpu_second": round(report.records / max(spent, 0.001)),
-    }
-    return report, rate
+    watch = _Watch()
+    async with opened(settings, None, "verifying") as (history, _):
+        report = await _followed(Verification(history, since=start, until=end, told=_teller(json)))
+    return report, watch.rate(report)
+
+
+class _Watch:
+    """What a verification costs, from now on."""
+
+    def __init__(self) -> None:
+        import time
+
+        self._began = time.monotonic(), time.process_time()
+
+    def rate(self, report: Report) -> dict[str, Any]:
+        import time
+
+        spent = time.process_time() - self._began[1]
+        return {
+            "records": report.records,
+            "seconds": round(time.monotonic() - self._began[0], 1),
+            "cpu_seconds": round(spent, 2),
+            "records_per_cpu_second": round(report.records / max(spent, 0.001)),
+        }
 
 
 async def _followed(verification: Verification) -> Report:
