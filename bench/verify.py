@@ -41,6 +41,7 @@ def verify(
     events: Annotated[int, typer.Option(min=1_000, help="How many events.")] = 1_000_000,
     agents: Annotated[int, typer.Option(min=1, help="Of how many agents.")] = 10_000,
     workload: Annotated[str, typer.Option(help=f"Of {', '.join(WORKLOADS)}.")] = "throughput",
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that fold the events.")] = 1,
     bootstrap: OnKafka = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,14 +57,15 @@ def verify(
         fail(f"there is no workload {workload!r}; there are {', '.join(WORKLOADS)}")
     with broker(bootstrap) as (address, _):
         try:
-            result = _measured(address, workload, events, agents)
+            result = _measured(address, workload, events, agents, jobs)
         except NotMeasured as error:
             fail(str(error))
     if as_json:
         print_json(result)
     else:
         print(
-            f"{result['records']:,} records of {agents:,} agents in {result['cpu_s']:.1f} CPU-seconds: "
+            f"{result['records']:,} records of {agents:,} agents in {result['seconds']:.1f} s, by {jobs} "
+            f"{'process' if jobs == 1 else 'processes'}, and {result['cpu_s']:.1f} CPU-seconds: "
             f"{result['records_per_cpu_s']:,.0f} a CPU-second, "
             f"{result['records_per_cpu_s_at_work']:,.0f} once it has started; at most {result['rss_mb']:.0f} MB; "
             f"{result['counts']}"
@@ -71,7 +73,7 @@ def verify(
     raise typer.Exit(0 if result["verified"] else 1)
 
 
-def _measured(address: str, workload: str, events: int, agents: int) -> dict[str, Any]:
+def _measured(address: str, workload: str, events: int, agents: int, jobs: int) -> dict[str, Any]:
     prefix = f"verify-{uuid.uuid4().hex[:8]}."
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as directory:
         with worker(prefix, address, Path(directory)) as (process, http):
@@ -99,6 +101,8 @@ def _measured(address: str, workload: str, events: int, agents: int) -> dict[str
             "streams.cli.main",
             "verify",
             "--json",
+            "--jobs",
+            str(jobs),
             "-b",
             address,
             "--prefix",
@@ -115,6 +119,8 @@ def _measured(address: str, workload: str, events: int, agents: int) -> dict[str
         "workload": workload,
         "agents": agents,
         "records": records,
+        "jobs": jobs,
+        "seconds": report["rate"]["seconds"],
         "cpu_s": round(spent, 2),
         "records_per_cpu_s": round(records / spent),
         "records_per_cpu_s_at_work": report["rate"]["records_per_cpu_second"],

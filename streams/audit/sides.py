@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
+
+import msgspec
 
 from models.cut import Place
 from models.fleet import FleetFold
@@ -16,14 +18,40 @@ from models.ingress import IngressFold
 from streams.audit import plans
 from streams.audit.checkpoint import Mark, SavedFleet, SavedIngress
 from streams.audit.findings import Finding, Report, Verdict
-from streams.audit.history import Feed
+from streams.audit.history import Feed, History
 from streams.audit.lanes import digest_of
+from streams.reader import Extent
 
 LOOKAHEAD = 20_000
 """Records of the fleet log that are read before one is folded: a plan stands so far behind its base, at most."""
 
-AT_ONCE = 2_000
-"""Records of the fleet log that are folded between two looks at all else."""
+AT_ONCE = 64
+"""Records of the fleet log that are folded between two looks at all else. With each of them may come the
+events of a quarter of a second: what is done should be told, and kept, every now and then."""
+
+
+class IngressJob(msgspec.Struct):
+    """A partition of the events that is to be folded.
+
+    Attributes:
+        counts: How many partitions events and fleet log have.
+        topic: Full name of the events.
+        beginning, end: What is to be folded.
+        judged_from: What is before is folded, and not judged.
+        saved: What was folded before.
+    """
+
+    partition: int
+    counts: dict[str, int]
+    topic: str
+    beginning: int
+    end: int
+    judged_from: int
+    saved: SavedIngress | None = None
+
+    @property
+    def extent(self) -> Extent:
+        return Extent(self.beginning, self.end)
 
 
 class IngressSide:
@@ -32,8 +60,8 @@ class IngressSide:
     def __init__(
         self, feed: Feed, fold: IngressFold, put_out: Callable[[Output, bool], None], begin: int
     ) -> None:
-        self.feed = feed
-        self.fold = fold
+        self._feed = feed
+        self._fold = fold
         self.position = feed.extent.beginning
         self._put_out = put_out
         self._begin = begin
@@ -41,31 +69,57 @@ class IngressSide:
         self._last: Record | Mark | None = None
         """That was folded."""
 
-    def saved(self) -> SavedIngress:
-        """As of now, for :meth:`restore`."""
+    @staticmethod
+    def of(history: History, job: IngressJob, put_out: Callable[[Output, bool], None]) -> IngressSide:
+        fold = IngressFold(job.partition, job.counts, topic=job.topic)
+        side = IngressSide(Feed(history, "events", job.partition, job.extent), fold, put_out, job.judged_from)
+        if job.saved is not None:
+            side._restore(job.saved)
+        return side
+
+    @property
+    def extent(self) -> Extent:
+        return self._feed.extent
+
+    async def extend(self, end: int) -> None:
+        """The partition has grown."""
+        self._feed.extend(end)
+
+    def books(self) -> tuple[Mapping[str, int], int]:
+        """The outcomes of what was folded, and how many records that was."""
+        status = self._fold.status()
+        return status.outcomes, status.records
+
+    async def saved(self) -> SavedIngress:
+        """As of now, to go on from."""
         rows = {
             name: {key: table.encode(row) for key, row in table.items()}
-            for name, table in self.fold.tables.items()
+            for name, table in self._fold.tables.items()
         }
         return SavedIngress(self.position, _mark(self._last), rows)
 
-    def restore(self, saved: SavedIngress) -> None:
-        """Become, from a new one whose feed begins there, the side that was saved."""
+    async def close(self) -> None:
+        """Read no further."""
+        await self._feed.close()
+
+    def _restore(self, saved: SavedIngress) -> None:
         self.position = saved.position
         self._last = saved.last
-        for name, table in self.fold.tables.items():
+        for name, table in self._fold.tables.items():
             for key, row in saved.rows[name].items():
                 table.rows[key] = table.decode(row)
-        self.fold.restored()
+        self._fold.restored()
 
     async def advance(self) -> bool:
         """Fold what is at hand; whether there was anything."""
-        batch = await self.feed.batch()
+        batch = await self._feed.batch()
         if not batch:
-            self.position = self.feed.extent.end  # at which no record need stand: a transaction may end there
+            self.position = (
+                self._feed.extent.end
+            )  # at which no record need stand: a transaction may end there
             return False
         for part, judged in parted(batch, self._begin):
-            for output in self.fold.fold(part):
+            for output in self._fold.fold(part):
                 self._put_out(output, judged)
         self._last = batch[-1]
         self.position = batch[-1].offset + 1
@@ -99,11 +153,16 @@ class FleetSide:
         self._last: Record | Mark | None = None
         """That was folded."""
 
+    @property
+    def extent(self) -> Extent:
+        return self.feed.extent
+
     def saved(self) -> SavedFleet:
         """As of now, for :meth:`restore`."""
         waiting = {record.offset for plans in self._plans.values() for record, _ in plans}
         tables = {name: table.copy() for name, table in self.fold.pack().items()}
-        return SavedFleet(self.position, _mark(self._last), sorted(self._held - waiting), tables)
+        told = {offset for offset in self._judged if offset >= self.position} | (self._held - waiting)
+        return SavedFleet(self.position, _mark(self._last), sorted(told), tables)
 
     def restore(self, saved: SavedFleet) -> None:
         """Become, from a new one whose feed begins there, the side that was saved."""

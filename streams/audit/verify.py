@@ -22,17 +22,17 @@ from functools import partial
 from models.cut import Cut, Place
 from models.fleet import FleetFold
 from models.fold import Output, Record
-from models.ingress import IngressFold
 from models.partition import partition_of
 from streams.audit import claims
 from streams.audit.checkpoint import CheckpointRefused, Mark, Saved
 from streams.audit.claims import Claim, Source
 from streams.audit.extents import offset_in
 from streams.audit.findings import UNKNOWN_VERSION, Finding, Report, Verdict
+from streams.audit.helpers import Helpers, RemoteSide
 from streams.audit.history import OUTPUTS, Feed, History, Progress, look_at
 from streams.audit.lanes import Lane, digest_of
 from streams.audit.moments import BEGINNING, NOW, Moment, require_cluster
-from streams.audit.sides import FleetSide, IngressSide, parted
+from streams.audit.sides import FleetSide, IngressJob, IngressSide, parted
 from streams.reader import Extent
 
 FACTS, SENT = "facts", "outputs"
@@ -55,6 +55,7 @@ class Verification:
         until: What follows from the fleet log up to then is judged.
         told: Is told each finding, as it is made.
         keep: Is given, now and then, all that is known, for :meth:`resume`.
+        helpers: Other processes, among which and this one the partitions of the events are dealt out.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class Verification:
         until: Moment = NOW,
         told: Callable[[Finding], object] = lambda finding: None,
         keep: Callable[[Saved], object] | None = None,
+        helpers: Helpers | None = None,
     ) -> None:
+        self._helpers = helpers
         self._keep = keep
         self._keep_at = time.monotonic() + KEEP_EVERY
         self._resumed: Saved | None = None
@@ -77,7 +80,7 @@ class Verification:
         self._until = until
         self.report = Report(told)
         self._lanes: dict[Place, dict[Source, Lane]] = {}
-        self._ingress: dict[int, IngressSide] = {}
+        self._ingress: dict[int, IngressSide | RemoteSide] = {}
         self._fleet: dict[int, FleetSide] = {}
         self._outputs: dict[Place, Feed] = {}
         self._settled: dict[int, int] = {}
@@ -90,11 +93,12 @@ class Verification:
         history is not the one that was verified so far."""
         self._resumed = saved
 
-    def saved(self) -> Saved:
+    async def saved(self) -> Saved:
         """What is folded and judged so far. Only between two batches of the fleet log."""
-        done = sum(side.position - side.feed.extent.beginning for side in self._sides())
+        ingress = {partition: await side.saved() for partition, side in self._ingress.items()}
+        done = sum(side.position - side.extent.beginning for side in self._sides())
         return Saved(
-            ingress={partition: side.saved() for partition, side in self._ingress.items()},
+            ingress=ingress,
             fleet={partition: side.saved() for partition, side in self._fleet.items()},
             lanes=[lane.saved(source) for lanes in self._lanes.values() for source, lane in lanes.items()],
             outputs=[(place, feed.position) for place, feed in self._outputs.items()],
@@ -158,17 +162,19 @@ class Verification:
                     self._expect(source, output, judged)
             await self._drain()
             self._tell()
-            self._keep_now_and_then()
+            await self._keep_now_and_then()
 
-    def _keep_now_and_then(self) -> None:
+    async def _keep_now_and_then(self) -> None:
         """Seldom enough that it costs little."""
         began = time.monotonic()
         if self._keep is not None and began >= self._keep_at:
-            self._keep(self.saved())
+            self._keep(await self.saved())
             self._keep_at = time.monotonic() + max(KEEP_EVERY, _KEPT_SHARE * (time.monotonic() - began))
 
     async def _close(self) -> None:
-        for feed in (*(side.feed for side in self._sides()), *self._outputs.values()):
+        for side in self._ingress.values():
+            await side.close()
+        for feed in (*(side.feed for side in self._fleet.values()), *self._outputs.values()):
             await feed.close()
 
     @property
@@ -198,13 +204,7 @@ class Verification:
             for partition, extent in extents[topic].items():
                 self._outputs[self._place(topic, partition)] = Feed(history, topic, partition, extent)
         for partition, extent in extents["events"].items():
-            ingress = IngressFold(partition, counts, topic=self._place("events", partition).topic)
-            self._ingress[partition] = IngressSide(
-                Feed(history, "events", partition, extent),
-                ingress,
-                partial(self._expect, ("events", partition)),
-                self.report.begins.get(self._place("events", partition), 0),
-            )
+            await self._open_ingress(partition, extent, counts)
         for partition, extent in fleet.items():
             place = self._place("fleet", partition)
             fold = FleetFold(partition, counts["events"], place.topic)
@@ -219,6 +219,21 @@ class Verification:
         if self._resumed is not None:
             await self._go_on(self._resumed)
 
+    async def _open_ingress(self, partition: int, extent: Extent, counts: dict[str, int]) -> None:
+        """Let this process, or a helper, fold a partition of the events."""
+        place = self._place("events", partition)
+        saved = None if self._resumed is None else self._resumed.ingress.get(partition)
+        if saved is not None:
+            extent = await self._behind("events", partition, extent, saved.position, saved.last)
+        judged_from = self.report.begins.get(place, 0)
+        job = IngressJob(partition, counts, place.topic, extent.beginning, extent.end, judged_from, saved)
+        put_out = partial(self._expect, ("events", partition))
+        number = partition % (self._helpers.count + 1) if self._helpers else 0
+        if self._helpers is None or not number:
+            self._ingress[partition] = IngressSide.of(self._history, job, put_out)
+        else:
+            self._ingress[partition] = await self._helpers.open(number - 1, job, put_out)
+
     async def _go_on(self, saved: Saved) -> None:
         """Become, from what was just opened, the verification that was saved.
 
@@ -229,10 +244,6 @@ class Verification:
             raise CheckpointRefused("the topics have other partitions now")
         self.report.restore(saved.report)
         self._done_before = saved.done
-        for partition, events in saved.ingress.items():
-            side = self._ingress[partition]
-            side.feed = await self._from(side.feed, "events", events.position, events.last)
-            side.restore(events)
         for partition, facts in saved.fleet.items():
             fleet = self._fleet[partition]
             fleet.feed = await self._from(fleet.feed, "fleet", facts.position, facts.last)
@@ -247,24 +258,27 @@ class Verification:
             self._outputs[place] = await self._from(feed, topic, position, None)
 
     async def _from(self, feed: Feed, topic: str, position: int, last: Mark | None) -> Feed:
-        """The same feed from a position on, behind a record that has to be there."""
+        """The same feed, from a position on."""
         await feed.close()
-        extent, partition = feed.extent, feed.partition
+        extent = await self._behind(topic, feed.partition, feed.extent, position, last)
+        return Feed(self._history, topic, feed.partition, extent)
+
+    async def _behind(
+        self, topic: str, partition: int, extent: Extent, position: int, last: Mark | None
+    ) -> Extent:
+        """What stands there from a position on, behind a record that has to be there."""
+        place = self._place(topic, partition)
         if position > extent.end:
-            raise CheckpointRefused(
-                f"{self._place(topic, partition)} ends at {extent.end}, before {position}"
-            )
+            raise CheckpointRefused(f"{place} ends at {extent.end}, before {position}")
         if last is not None and last[0] >= extent.beginning:
             before = Feed(self._history, topic, partition, Extent(last[0], last[0] + 1))
             record = await before.peek()
             await before.close()
             if record is None or (record.offset, digest_of(record).hex()) != last:
-                raise CheckpointRefused(
-                    f"another record stands at {self._place(topic, partition)}@{last[0]} now"
-                )
+                raise CheckpointRefused(f"another record stands at {place}@{last[0]} now")
         if extent.beginning > position:
-            raise CheckpointRefused(f"{self._place(topic, partition)} begins at {extent.beginning} now")
-        return Feed(self._history, topic, partition, Extent(position, extent.end))
+            raise CheckpointRefused(f"{place} begins at {extent.beginning} now")
+        return Extent(position, extent.end)
 
     async def _limit(self, extents: Mapping[str, Mapping[int, Extent]]) -> None:
         """Find out which records are to be judged."""
@@ -289,7 +303,7 @@ class Verification:
         for topic, found in held.topics.items():
             for partition, extent in found.items():
                 if topic == "events":
-                    self._ingress[partition].feed.extend(extent.end)
+                    await self._ingress[partition].extend(extent.end)
                 elif topic == "fleet":
                     self._fleet[partition].feed.extend(extent.end)
                 else:
@@ -308,7 +322,7 @@ class Verification:
         """Up to where everything is read that is judged."""
         offsets = {fleet.place: fleet.until for fleet in self._fleet.values()}
         for partition, ingress in self._ingress.items():
-            offsets[self._place("events", partition)] = ingress.feed.extent.end
+            offsets[self._place("events", partition)] = ingress.extent.end
         offsets |= {place: feed.extent.end for place, feed in self._outputs.items()}
         return Cut.of(self._cluster, offsets)
 
@@ -330,18 +344,18 @@ class Verification:
     def _place(self, topic: str, partition: int) -> Place:
         return Place(self._history.prefix + topic, partition)
 
-    def _sides(self) -> Iterator[IngressSide | FleetSide]:
+    def _sides(self) -> Iterator[IngressSide | RemoteSide | FleetSide]:
         yield from self._ingress.values()
         yield from self._fleet.values()
 
     @property
     def _total(self) -> int:
         """Records of events and fleet log."""
-        left = sum(side.feed.extent.end - side.feed.extent.beginning for side in self._sides())
+        left = sum(side.extent.end - side.extent.beginning for side in self._sides())
         return self._done_before + left
 
     def _tell(self) -> None:
-        done = sum(side.position - side.feed.extent.beginning for side in self._sides())
+        done = sum(side.position - side.extent.beginning for side in self._sides())
         self._progress(self._done_before + done, self._total)
 
     # -- what should be there
@@ -405,9 +419,9 @@ class Verification:
 
     def _is_folded(self, claim: Claim) -> bool:
         kind, partition = claim.source
-        side: IngressSide | FleetSide | None
+        side: IngressSide | RemoteSide | FleetSide | None
         side = self._ingress.get(partition) if kind == "events" else self._fleet.get(partition)
-        if side is None or claim.offset is None or claim.offset >= side.feed.extent.end:
+        if side is None or claim.offset is None or claim.offset >= side.extent.end:
             return True  # nothing that will be folded is meant
         return claim.offset < side.position
 
@@ -448,9 +462,8 @@ class Verification:
             for lane in lanes.values():
                 lane.end(self.report, awaited=place.topic != facts)
         for partition, ingress in self._ingress.items():
-            self.report.ahead["events"] += ingress.feed.extent.end - ingress.position
-            status = ingress.fold.status()
-            self.report.account(self._place("events", partition), status.outcomes, status.records)
+            self.report.ahead["events"] += ingress.extent.end - ingress.position
+            self.report.account(self._place("events", partition), *ingress.books())
         for partition, fleet in self._fleet.items():
             clock = fleet.fold.state.clock
             self.report.account(self._place("fleet", partition), clock.outcomes, clock.records)

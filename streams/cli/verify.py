@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
     from models.cut import Cut
     from streams.audit.findings import Finding, Report
+    from streams.audit.history import History
     from streams.audit.moments import Moment
     from streams.audit.verify import Verification
     from streams.settings import Settings
 
 VERIFIED, DIVERGENT, UNVERIFIABLE = 0, 1, 3
 _SHOWN = 40
+_LONG = 500_000
+"""Events from which on a second process is worth its start, which costs more than a CPU-second."""
 _STANDING = 10.0
 """Seconds between two words on where it is."""
 
@@ -39,6 +42,18 @@ def verify(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an interrupted verification of the same was.")
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            max=64,
+            metavar="N",
+            help="Processes that fold the partitions of the events; by default one for each core, of long logs.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
@@ -86,7 +101,7 @@ def verify(
     if follow:
         report, rate = asyncio.run(_following(loaded, *moments, json))
     else:
-        report, rate = asyncio.run(_verify(loaded, archive, *moments, resume))
+        report, rate = asyncio.run(_verify(loaded, archive, *moments, resume, jobs))
     if json:
         (console.print_json_line if follow else console.print_json)(
             {**report.on_wire(), "rate": rate, "verified_with": verified_with()}
@@ -101,8 +116,9 @@ def verify(
 
 
 async def _verify(
-    settings: Settings, archive: Path | None, start: Moment, end: Moment, resume: bool
+    settings: Settings, archive: Path | None, start: Moment, end: Moment, resume: bool, jobs: int | None
 ) -> tuple[Report, dict[str, Any]]:
+    from streams.audit.helpers import Directory, Helpers, Kafka
     from streams.audit.verify import Verification
     from streams.cli.keeping import Kept
     from streams.cli.looking_back import opened
@@ -111,11 +127,31 @@ async def _verify(
     async with opened(settings, archive, "verifying") as (history, progress):
         what = f"{await history.cluster_id()} {history.prefix} {archive} {start} {end}"
         kept = Kept(settings, what)
-        verification = Verification(history, progress, start, end, keep=kept.keep)
-        if resume:
-            verification.resume(kept.load())
-        report = await kept.watched(verification.run())
-    return report, watch.rate(report)
+        source = (
+            Kafka(settings.kafka_bootstrap_servers, settings.topic_prefix)
+            if archive is None
+            else Directory(str(archive))
+        )
+        async with Helpers(source, await _jobs(history, jobs) - 1) as helpers:
+            verification = Verification(history, progress, start, end, keep=kept.keep, helpers=helpers)
+            before = 0
+            if resume:
+                saved = kept.load()
+                verification.resume(saved)
+                before = saved.done
+            report = await kept.watched(verification.run())
+    return report, watch.rate(report.records - before)
+
+
+async def _jobs(history: History, wanted: int | None) -> int:
+    """How many processes are to fold events: one for each core where that is worth their start."""
+    import os
+
+    extents = (await history.extents("events")).values()
+    if wanted is None:
+        long = sum(extent.end - extent.beginning for extent in extents) >= _LONG
+        wanted = len(os.sched_getaffinity(0)) if long else 1
+    return min(wanted, len(extents))
 
 
 async def _following(
@@ -127,7 +163,14 @@ async def _following(
     watch = _Watch()
     async with opened(settings, None, "verifying") as (history, _):
         report = await _followed(Verification(history, since=start, until=end, told=_teller(json)))
-    return report, watch.rate(report)
+    return report, watch.rate(report.records)
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of those that it has started and that have ended."""
+    import os
+
+    return sum(os.times()[:4])
 
 
 class _Watch:
@@ -136,17 +179,17 @@ class _Watch:
     def __init__(self) -> None:
         import time
 
-        self._began = time.monotonic(), time.process_time()
+        self._began = time.monotonic(), _cpu_seconds()
 
-    def rate(self, report: Report) -> dict[str, Any]:
+    def rate(self, records: int) -> dict[str, Any]:
         import time
 
-        spent = time.process_time() - self._began[1]
+        spent = _cpu_seconds() - self._began[1]
         return {
-            "records": report.records,
+            "records": records,
             "seconds": round(time.monotonic() - self._began[0], 1),
             "cpu_seconds": round(spent, 2),
-            "records_per_cpu_second": round(report.records / max(spent, 0.001)),
+            "records_per_cpu_second": round(records / max(spent, 0.001)),
         }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from streams.audit import checkpoint, sides, verify
+from streams.audit import checkpoint, verify
 from streams.audit.archive import Archive
 from streams.audit.checkpoint import Checkpoint, CheckpointRefused, Saved
 from streams.audit.history import History
@@ -33,7 +33,6 @@ def recorded(original: Recorded) -> Recorded:
 def _at_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "KEEP_EVERY", 0.0)
     monkeypatch.setattr(verify, "_KEPT_SHARE", 0)
-    monkeypatch.setattr(sides, "AT_ONCE", 40)
 
 
 def verified(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from streams.audit import sides, verify
+from streams.audit import helpers, verify
 from streams.audit.verify import Verification
 from streams.cli.main import app
 from streams.errors import BrokerUnreachable, ConfigurationError
@@ -32,7 +32,6 @@ def report_of(result: Result) -> dict[str, Any]:
 def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(verify, "KEEP_EVERY", 0.0)
-    monkeypatch.setattr(sides, "AT_ONCE", 100)
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
@@ -64,6 +63,46 @@ def test_what_was_interrupted_goes_on_and_comes_to_the_same_report(monkeypatch: 
     again = ran("--resume")
     assert isinstance(again.exception, ConfigurationError)
     assert "no interrupted verification of that is kept" in str(again.exception)
+
+
+def test_with_other_processes_it_comes_to_the_same_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = report_of(ran())
+    assert report_of(ran("--jobs", "2")) == whole
+    with monkeypatch.context() as patch:
+        interrupt(patch, 6)
+        ran("-j", "9")
+    assert report_of(ran("--jobs", "2", "--resume")) == whole
+
+
+def test_a_process_that_ends_unasked_ends_it_and_nothing_is_said_of_the_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = helpers._Helper.start
+
+    async def starting(source: helpers.Source) -> helpers._Helper:
+        helper = await started(source)
+        helper._process.kill()
+        return helper
+
+    monkeypatch.setattr(helpers._Helper, "start", starting)
+    broken = ran("--jobs", "2")
+    assert isinstance(broken.exception, helpers.HelperFailed)
+    assert broken.exception.exit_status == 3
+    assert "has ended, with status -9" in str(broken.exception)
+
+
+def test_what_a_process_meets_is_told_as_if_it_had_been_met_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened = helpers.Helpers.__init__
+
+    def elsewhere(self: helpers.Helpers, source: helpers.Source, count: int) -> None:
+        opened(self, helpers.Directory(str(tmp_path / "nowhere")), count)
+
+    monkeypatch.setattr(helpers.Helpers, "__init__", elsewhere)
+    broken = ran("--jobs", "2")
+    assert isinstance(broken.exception, helpers.HelperFailed)
+    assert "is no archive" in str(broken.exception)
 
 
 def test_what_was_kept_and_is_damaged_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
