@@ -29,7 +29,7 @@ from streams.audit.sides import IngressJob, IngressSide
 from streams.errors import StreamsError
 from streams.reader import Extent
 
-AHEAD = 4
+AHEAD = 16
 """Batches of a partition that a helper may be ahead."""
 PATIENCE = 10.0
 """Seconds in which a helper has to end when it is told to."""
