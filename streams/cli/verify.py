@@ -87,6 +87,7 @@ def verify(
     """
     import asyncio
 
+    from streams.audit.archive import ArchiveDamaged
     from streams.audit.extents import parse_when
     from streams.audit.findings import Verdict
     from streams.cli.options import settings
@@ -98,10 +99,14 @@ def verify(
     if follow and resume:
         raise ConfigurationError("--follow begins at the beginning: leave out --resume")
     loaded = settings(bootstrap, prefix)
-    if follow:
-        report, rate = asyncio.run(_following(loaded, *moments, json))
-    else:
-        report, rate = asyncio.run(_verify(loaded, archive, *moments, resume, jobs))
+    try:
+        if follow:
+            report, rate = asyncio.run(_following(loaded, *moments, json))
+        else:
+            report, rate = asyncio.run(_verify(loaded, archive, *moments, resume, jobs))
+    except ArchiveDamaged as damaged:
+        console.print_error(str(damaged))
+        raise typer.Exit(UNVERIFIABLE) from None
     if json:
         (console.print_json_line if follow else console.print_json)(
             {**report.on_wire(), "rate": rate, "verified_with": verified_with()}

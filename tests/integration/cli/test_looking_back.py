@@ -107,6 +107,18 @@ async def test_what_nobody_said_is_found(kafka: str, topic_prefix: str, tmp_path
     assert "not verified" in shown.stdout
 
 
+async def test_another_policy_is_tried_on_what_stands_in_the_topics(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    await recorded(kafka, topic_prefix)
+    (tmp_path / "policy.json").write_text('{"planning": {"quotas": {"x": {"slots": 0}}}}')
+    for more in ((), ("--closed-loop",)):
+        command = ("backtest", "--policy", "policy.json", "--json", *more)
+        told = await asyncio.to_thread(run, kafka, topic_prefix, tmp_path, *command)
+        assert told.returncode == 0, told.stderr
+        assert json.loads(told.stdout)["at"]["topic"] == f"{topic_prefix}fleet"
+
+
 async def test_an_archive_stands_for_the_topics(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     log = await recorded(kafka, topic_prefix)
     told = await asyncio.to_thread(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,16 @@ def test_where_nothing_can_be_written_it_verifies_all_the_same(tmp_path: Path) -
     found = ran()
     assert found.exit_code == 0
     assert "cannot be kept" in found.stderr
+
+
+def test_a_damaged_archive_proves_nothing_and_accuses_nobody(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(LIFE, copy)
+    file = copy / "directives" / "0.parquet"
+    file.write_bytes(file.read_bytes()[:-1])
+    found = CliRunner().invoke(app, ["verify", "--archive", str(copy)])
+    assert found.exit_code == 3
+    assert "was altered" in found.stderr
 
 
 def test_following_begins_at_the_beginning() -> None:
