@@ -18,7 +18,7 @@ from typing import TypeAlias
 from models.fields import seconds
 from models.fleet import FleetFold
 from models.fleet_records import (
-    CoordinationPlan,
+    PlannerVersion,
     ProposedCoalition,
     ProposedDirective,
     ProposedEntry,
@@ -87,16 +87,18 @@ async def plans_of(log: Log, extent: Extent) -> dict[int, Proposed]:
             for record in records:
                 plan = plan_in(record)
                 if plan is not None and plan.fleet == log.fleet:
-                    found.setdefault(plan.based_on, Proposed(record.offset, plan))
+                    proposed = Proposed(record.offset, tuple(plan.directives), plan.planner)
+                    found.setdefault(plan.based_on, proposed)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A plan, and where it stands."""
+    """Of a plan, where it stands and what is needed of it: there may be many."""
 
     offset: int
-    plan: CoordinationPlan
+    entries: tuple[ProposedEntry, ...]
+    planner: PlannerVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,7 @@ class Backtest:
         self._patch = patch
         self._plans = plans
         self._first = first
-        planners = (one.plan.planner for one in plans.values())
+        planners = (one.planner for one in plans.values())
         planner = WaterFillPlanner()
         budgets = [made.budget for made in planners if made.name == planner.name]
         budget = max(budgets, default=DEFAULT_BUDGET)
@@ -292,8 +294,8 @@ class Backtest:
         other = self._with_other_policy(seen)
         plan = self._rounds.propose(other)
         entries = [] if plan is None else plan.directives
-        self._weigh(seen, other.policy, recorded.plan.directives, entries)
-        self._note(seen, recorded.plan.directives, entries)
+        self._weigh(seen, other.policy, recorded.entries, entries)
+        self._note(seen, recorded.entries, entries)
 
     def _look_between(self, offset: int) -> None:
         """A second is over in which nothing was planned: would anything have been that the policy in force would

@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from models.codec import InvalidRecord
+from models.cut import Cut, Place
 from models.fleet import views
 from models.fleet.explain import explain, explain_agent, explain_coalition
 from models.partition import partition_of
@@ -194,7 +195,10 @@ def problem(status: int, title: str, detail: str) -> web.Response:
 
 
 def _at(task: PartitionTask) -> dict[str, object]:
-    return {"topic": task.topic, "partition": task.partition, "offset": task.position}
+    """Where the state stands; its cut can be given to ``--at``, of this cluster."""
+    place = Place(task.topic, task.partition)
+    cut = Cut.of(None, {place: task.position})
+    return {"topic": place.topic, "partition": place.partition, "offset": task.position, "cut": str(cut)}
 
 
 def _json(value: dict[str, object]) -> web.Response:

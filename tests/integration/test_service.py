@@ -288,6 +288,7 @@ async def test_health_metrics_and_state_are_served(coordinator: CoordinatorAgent
     assert '"reason":"impossible"' in explanation
     assert '"capability":1' in explanation
     assert '"at":{"topic":"' in explanation
+    assert '"cut":"' in explanation
     status, problem = await get(coordinator, "/v1/tasks/nobody")
     assert status == 404
     assert "the fleet 'default' has no task 'nobody'" in problem

@@ -6,15 +6,25 @@ import asyncio
 
 import pytest
 
-from models.fleet_records import ProposedDirective, ProposedMove
+from models.fleet_records import CoordinationPlan, ProposedDirective, ProposedMove
 from models.objective import DEFAULT_WEIGHTS, Weights
 from streams.audit.archive import Archive
-from streams.audit.backtest import plans_of
 from streams.audit.past import Log
+from streams.audit.plans import plan_in
 from streams.planner import snapshot
 from streams.planner.price import Price, price
 from tests.golden.corpus import logs
 from tests.unit.models.fleet.log import FleetLog
+
+
+async def plans_by_base(log: Log) -> dict[int, CoordinationPlan]:
+    found = {}
+    async for records in log.history.batches("fleet", log.place.partition, log.extent):
+        for record in records:
+            plan = plan_in(record)
+            if plan is not None and plan.fleet == log.fleet:
+                found.setdefault(plan.based_on, plan)
+    return found
 
 
 @pytest.mark.parametrize("fleet", ["default", "north"])
@@ -22,7 +32,7 @@ def test_plans_cost_what_they_say(fleet: str) -> None:
     """In a life with every kind of entry; several slots of one agent may be rounded in another order."""
     golden = next(path for path in logs() if path.name == "life")
     log = asyncio.run(Log.of(Archive.open(golden), fleet))
-    plans = asyncio.run(plans_of(log, log.extent))
+    plans = asyncio.run(plans_by_base(log))
     fold, looked, kinds = log.new_fold(), 0, set()
 
     async def fold_all() -> None:
@@ -32,7 +42,7 @@ def test_plans_cost_what_they_say(fleet: str) -> None:
                 fold.fold([record])
                 if record.offset not in plans:
                     continue
-                plan = plans[record.offset].plan
+                plan = plans[record.offset]
                 kinds.update(entry.type for entry in plan.directives)
                 seen = snapshot(fold, fleet)
                 assert seen is not None
