@@ -74,7 +74,7 @@ def test_from_wherever_it_goes_on_it_comes_to_the_same_end(
     report, states, kept = verified(recorded)
     assert report["verified"] is not altered
     assert len(kept) > 30
-    for saved in random.Random(5).sample(kept, 12):
+    for saved in random.Random(5).sample(kept, 6):
         again, digests, later = verified(recorded, stored(saved, tmp_path))
         assert again == report
         assert digests == states
@@ -89,9 +89,9 @@ def test_a_life_with_everything_in_it_can_be_gone_on_with_again_and_again(tmp_pa
     while True:
         again, digests, later = verified(history, stored(saved, tmp_path))
         assert (again, digests) == (report, states)
-        if len(later) < 2:
+        if len(later) < 9:
             break
-        saved, times = later[1], times + 1
+        saved, times = later[8], times + 1
     assert times > 1
 
 

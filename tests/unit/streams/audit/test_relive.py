@@ -73,7 +73,7 @@ def test_what_is_lived_again_under_the_same_policy_comes_out_as_it_did() -> None
 
 def test_another_policy_fares_about_as_it_really_would() -> None:
     """Some agents fail at everything at once, and so get ever more: unless their breakers open."""
-    scenario = Scenario(agents=20, skills=1, slots=2, load=0.4, seconds=30, black_holes=0.15)
+    scenario = Scenario(agents=20, skills=1, slots=2, load=0.4, seconds=20, black_holes=0.15)
     without, breakers = (
         {"breaker": {"share": 0.0, "failures": 100}},
         {"breaker": {"share": 0.5, "failures": 2}},
