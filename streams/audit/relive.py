@@ -24,12 +24,12 @@ from typing import Any
 
 import orjson
 
-from models.codec import encode
+from models.codec import InvalidRecord, encode
 from models.fleet import FleetFold, held
 from models.fleet.roster import Agent
 from models.fleet.seal import PackedTable
 from models.fleet.state import FleetState
-from models.fleet_records import LOAD, encode_fact
+from models.fleet_records import LOAD, decode_fleet_record, encode_fact
 from models.fold import LogRecord, Output, Record
 from models.partition import partition_of
 from streams.audit.claims import value_of
@@ -120,7 +120,7 @@ async def relived(
         async with aclosing(log.history.batches("fleet", log.place.partition, extent)) as batches:
             async for records in batches:
                 for record in records:
-                    value = value_of(record)
+                    value = _said(record)
                     for world in worlds:
                         world.hear(record, value, recorded)
                     recorded.fold([record])
@@ -146,7 +146,7 @@ class _Learner:
         for record in records[before:]:
             self._begin()
             outputs = self._fold.fold([record])
-            value = value_of(record)
+            value = _said(record)
             self._habits.learn(record, value, outputs)
             self._lived.count(value, record.timestamp, outputs, self._fold)
 
@@ -452,6 +452,15 @@ class _Sources:
         offset = self._next.get(partition, 0)
         self._next[partition] = offset + 1
         return offset
+
+
+def _said(record: Record) -> dict[str, Any]:
+    """The object in a record of the fleet log; an empty one if it is no valid record, which nobody heeds."""
+    try:
+        decode_fleet_record(record.value)
+    except InvalidRecord:
+        return {}
+    return value_of(record)
 
 
 def _fleet_of(value: dict[str, Any]) -> object:

@@ -290,3 +290,27 @@ def test_what_was_known_at_the_beginning_is_known_to_each_of_the_lives() -> None
     found = lived(of_fleet_log(log.log), first=first)
     for life in found.values():
         assert (life["submitted"], life["directives"]) == (0, {})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"no JSON",
+        b'{"type":"directive_response","source":{"partition":0,"offset":900,"index":0},"through":1,"event":5}',
+        b'{"type":"task_submitted","event":[]}',
+        b'{"type":"window_closed","fleet":"default","agents":[1],"start":0,"end":1}',
+        b'{"type":"plan_proposed","fleet":"default","planner":7,"based_on":"x"}',
+        b'{"type":"agent_suspected","fleet":"default","agent_id":"a1","silence":"long"}',
+        None,
+    ],
+)
+def test_what_is_no_valid_record_is_heeded_in_no_life(value: bytes | None) -> None:
+    log = FleetLog()
+    log.agent("a1")
+    log.task("t1")
+    log.append(value)
+    ended(log, 500)
+    log.append(value)
+    log.wait(1_000)
+    found = lived(of_fleet_log(log.log))
+    assert found["recorded"]["results"] == found["again"]["results"] == {"task_completed": 1}
