@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 VERIFIED, DIVERGENT, UNVERIFIABLE = 0, 1, 3
 _SHOWN = 40
 _LONG = 500_000
-"""Events from which on a second process is worth its start, which costs more than a CPU-second."""
+"""Events from which on a second process is worth its start, which costs more than a CPU-second,"""
+_BEATS = 20
+"""if there are so many for each record of the fleet log: all that comes of events passes through one process."""
 _STANDING = 10.0
 """Seconds between two words on where it is."""
 
@@ -50,7 +52,8 @@ def verify(
             min=1,
             max=64,
             metavar="N",
-            help="Processes that fold the partitions of the events; by default one for each core, of long logs.",
+            help="Processes that fold the partitions of the events; by default one for each core, of long logs "
+            "that are mostly heartbeats.",
             show_default=False,
         ),
     ] = None,
@@ -152,11 +155,12 @@ async def _jobs(history: History, wanted: int | None) -> int:
     """How many processes are to fold events: one for each core where that is worth their start."""
     import os
 
-    extents = (await history.extents("events")).values()
+    events, fleet = await history.extents("events"), await history.extents("fleet")
     if wanted is None:
-        long = sum(extent.end - extent.beginning for extent in extents) >= _LONG
-        wanted = len(os.sched_getaffinity(0)) if long else 1
-    return min(wanted, len(extents))
+        folded, facts = (sum(one.end - one.beginning for one in log.values()) for log in (events, fleet))
+        worth_it = folded >= max(_LONG, _BEATS * facts)
+        wanted = len(os.sched_getaffinity(0)) if worth_it else 1
+    return min(wanted, len(events))
 
 
 async def _following(
